@@ -1,0 +1,1 @@
+"""Values that every layer above shares: URLs, headers, cookies, messages.  No I/O, no clock, no randomness."""

@@ -1,0 +1,1 @@
+"""asyncio: sockets, TLS, names, pools and deadlines."""
