@@ -1,0 +1,1 @@
+"""wirebird: the HTTP library for asyncio."""
