@@ -187,9 +187,7 @@ class InvalidResponse(ProtocolError):
 class IncompleteBody(ProtocolError):
     """The connection ended before the body was complete.  `expected` is None where the length was not announced."""
 
-    def __init__(
-        self, message: str, *, received: int = 0, expected: int | None = None, peer: str = "", phase: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, received: int = 0, expected: int | None = None, peer: str = "", phase: str = "") -> None:
         super().__init__(message, peer=peer, phase=phase)
         self.received = received
         self.expected = expected
@@ -218,9 +216,7 @@ class LimitExceeded(ProtocolError):
 class TooManyRedirects(WirebirdError):
     """More than `max_redirects` redirects.  `history` holds the responses that were followed, `url` the one not requested."""
 
-    def __init__(
-        self, message: str, *, history: Sequence[Any] = (), url: Any = None, peer: str = "", phase: str = ""
-    ) -> None:
+    def __init__(self, message: str, *, history: Sequence[Any] = (), url: Any = None, peer: str = "", phase: str = "") -> None:
         super().__init__(message, peer=peer, phase=phase)
         self.history = tuple(history)
         self.url = url

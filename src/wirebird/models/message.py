@@ -1,0 +1,156 @@
+"""Messages: the heads that a parser reads off the wire, and the request that a caller wants sent (RFC 9110 6).
+
+A head keeps its bytes and the few facts that framing needs; its fields are split only when somebody looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .headers import HttpHeaders, decode_fields, split_fields
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+    from .url import Destination
+
+__all__ = ["CHUNKED", "TUNNEL", "UNTIL_CLOSE", "Body", "Head", "Request", "RequestHead", "ResponseHead"]
+
+# What a head says of the length of its body: a number of bytes, or one of these.
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
+TUNNEL: Final = -3
+
+
+class Head:
+    """What both kinds of head have in common.
+
+    `raw` is the head as it arrived, up to and with the empty line; `size` its length; `start` where the field lines begin.
+    `minor` is the minor version (0 or 1), `length` the declared framing: bytes, or `CHUNKED`, `UNTIL_CLOSE`, `TUNNEL`.
+    `keep_alive` says whether the sender allows another message on the connection (RFC 9112 9.3).
+    """
+
+    __slots__ = ("_fields", "keep_alive", "length", "minor", "raw", "size", "start")
+
+    raw: bytes
+    size: int
+    start: int
+    minor: int
+    length: int
+    keep_alive: bool
+    _fields: HttpHeaders | None
+
+    @property
+    def version(self) -> str:
+        """The HTTP version, `"1.0"` or `"1.1"`."""
+        return f"1.{self.minor}"
+
+    @property
+    def fields(self) -> HttpHeaders:
+        """The fields as text, split on first use.  Belongs to the head: copy it before changing it."""
+        if self._fields is None:
+            self._fields = decode_fields(self.raw[self.start :])
+        return self._fields
+
+    @property
+    def raw_fields(self) -> list[tuple[bytes, bytes]]:
+        """The fields as bytes, names spelled as received."""
+        return split_fields(self.raw[self.start :])
+
+
+class ResponseHead(Head):
+    """The head of a response: `status`, and `reason` as bytes (empty if there was none)."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: bytes, minor: int, raw: bytes, start: int, length: int, keep_alive: bool) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.raw = raw
+        self.size = len(raw)
+        self.start = start
+        self.length = length
+        self.keep_alive = keep_alive
+        self._fields = None
+
+    def __repr__(self) -> str:
+        return f"<ResponseHead {self.status} length={self.length} keep_alive={self.keep_alive}>"
+
+
+class RequestHead(Head):
+    """The head of a request: `method` and `target` as bytes, `host` the one `Host` value (empty for HTTP/1.0 without one).
+
+    `expect_continue` is set by `Expect: 100-continue` from an HTTP/1.1 client; `upgrade` holds the protocols offered.
+    """
+
+    __slots__ = ("expect_continue", "host", "method", "target", "upgrade")
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        minor: int,
+        raw: bytes,
+        start: int,
+        length: int,
+        keep_alive: bool,
+        host: bytes,
+        expect_continue: bool,
+        upgrade: bytes,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.raw = raw
+        self.size = len(raw)
+        self.start = start
+        self.length = length
+        self.keep_alive = keep_alive
+        self.host = host
+        self.expect_continue = expect_continue
+        self.upgrade = upgrade
+        self._fields = None
+
+    def __repr__(self) -> str:
+        return f"<RequestHead {self.method.decode()} {self.target.decode('latin-1')} length={self.length}>"
+
+
+class Body(Protocol):
+    """The body of a request that is not simply bytes."""
+
+    def size(self) -> int | None:
+        """Its length in bytes, or None if that is not known before the end."""
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The bytes, from the start.  Raises `BodyConsumed` if they were given out before and cannot be given again."""
+
+    def replayable(self) -> bool:
+        """Whether `pieces` can be called once more."""
+
+    async def close(self) -> None:
+        """Close what the body opened, files above all.  May be called twice."""
+
+
+class Request:
+    """A request on its way through the pipeline: a middleware may change any of it before it hands it on.
+
+    `method` is a token in the case it is sent in, `url` a `yarl.URL`, `headers` an `HttpHeaders` of its own, `body` None, bytes
+    or a `Body`.  `options` is what the client's transport needs beside the message (time limits, TLS, …).
+    """
+
+    __slots__ = ("body", "destination", "headers", "method", "options", "url")
+
+    def __init__(
+        self, method: str, url: URL, headers: HttpHeaders, body: bytes | Body | None, destination: Destination, options: Any
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.destination = destination
+        self.options = options
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.destination.origin}>"

@@ -1,0 +1,154 @@
+"""URLs, as far as HTTP needs them: what was asked for, and what of it goes on the wire (RFC 3986, RFC 9110 4.2, RFC 9112 3.2).
+
+yarl does the parsing, IDNA 2008 and the canonical quoting.  This module refuses what yarl lets pass (white space and controls,
+a port that is not 1*DIGIT, numbers that only look like an IPv4 address) and computes, once per URL, everything a request needs
+from it: the `Destination`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from yarl import URL
+
+from ..errors import InvalidURL, UsageError
+
+__all__ = ["Destination", "ParamsLike", "destination", "extend_params", "join_url", "parse_url"]
+
+ParamsLike: TypeAlias = "str | Mapping[str, Any] | Sequence[tuple[str, Any]]"
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+# Controls and spaces anywhere would be stripped or quoted silently; a backslash is a slash to some parsers and not to others.
+_forbidden = re.compile(r"[\x00-\x20\x7f\\]").search
+_authority = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.\-]*:)?//([^/?#]*)").match
+_port = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?").fullmatch
+_reg_name = re.compile(r"[a-z0-9_](?:[a-z0-9_.\-]*[a-z0-9_.])?").fullmatch
+_ends_in_number = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?", re.DOTALL).fullmatch
+_octet = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_ipv4 = re.compile(rf"{_octet}(?:\.{_octet}){{3}}").fullmatch
+_visible = re.compile(r"[\x21-\x7e]+").fullmatch
+_userinfo = re.compile(r"//[^/?#]*@")
+_bad_percent = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Destination:
+    """What a request needs to know of its URL.
+
+    `host` is the ASCII name or address without brackets, `authority` the `Host` field value, `target` the origin-form
+    request target, and `origin` the text `scheme://host:port` (RFC 6454) with the port always there.
+    """
+
+    url: URL
+    scheme: str
+    host: str
+    port: int
+    authority: str
+    target: str
+    origin: str
+
+    @property
+    def secure(self) -> bool:
+        """Whether the scheme asks for TLS."""
+        return self.scheme in ("https", "wss")
+
+
+def parse_url(url: str | URL, argument: str = "url") -> URL:
+    """The URL as a value.  Raises `InvalidURL` for what is no URL or not to be trusted as one; a relative one is let through."""
+    if isinstance(url, URL):
+        return url
+    if not isinstance(url, str):
+        raise InvalidURL(f"{argument} must be str or yarl.URL, not {type(url).__name__}", argument=argument)
+    # Everything after the authority may hold spaces, which yarl quotes; CR, LF and tabs it would drop without a word.
+    found = _authority(url)
+    authority = found[1] if found else ""
+    bad = _forbidden(authority) or re.search(r"[\x00-\x1f\x7f]", url)
+    if bad or url[:1] == " ":
+        raise InvalidURL(f"{argument} holds a control character, space or backslash: {_shown(url)}", argument=argument)
+    if authority:
+        port = _port(authority.rpartition("@")[2])
+        if port is None or (port[1] and (len(port[1]) > 5 or int(port[1]) > 65535)):
+            raise InvalidURL(f"{argument} has a bad host or port: {_shown(url)}", argument=argument)
+        host = authority.rpartition("@")[2]
+        if len(host) > 300 or any(len(label) > 63 for label in host.split(".")):
+            raise InvalidURL(f"{argument} has a host name longer than DNS allows: {_shown(url)}", argument=argument)
+    try:
+        return URL(url)
+    except (ValueError, TypeError) as error:
+        raise InvalidURL(f"{argument} is not a URL: {_shown(url)} ({error})", argument=argument) from error
+
+
+def join_url(base: URL, reference: str | URL, argument: str = "url") -> URL:
+    """Resolve `reference` against `base` (RFC 3986 5.2)."""
+    return base.join(parse_url(reference, argument))
+
+
+def extend_params(url: URL, params: ParamsLike, argument: str = "params") -> URL:
+    """The URL with `params` behind its own query, which stays as it is.
+
+    A mapping (values may be lists) or pairs are encoded: space as `+`; `+ & = ; # %` as %XX.  A string is taken as already
+    encoded: only what may not stand in a query is quoted.  Raises `UsageError` for bool, None, NaN and infinite values.
+    """
+    if isinstance(params, str):
+        text = _bad_percent.sub("%25", params.removeprefix("?"))
+        query = quote(text, safe="%/:?@!$&'()*+,;=~-._[]")
+    else:
+        try:
+            query = URL.build(query=params).raw_query_string
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{argument} must be pairs of str, int or float: {error}", argument=argument) from error
+    if not query:
+        return url
+    text = str(url.with_fragment(None))
+    head, mark, old = text.partition("?")
+    joined = f"{head}?{old}&{query}" if mark and old else f"{head}?{query}"
+    return URL(joined, encoded=True).with_fragment(url.raw_fragment or None)
+
+
+@lru_cache(maxsize=1024)
+def destination(url: URL, argument: str = "url") -> Destination:
+    """Where a request for `url` goes.  Raises `InvalidURL` unless it is an absolute http(s) or ws(s) URL with a sound host."""
+    scheme = url.scheme
+    if scheme not in DEFAULT_PORTS:
+        what = f"has the scheme {scheme!r}" if scheme else "is not absolute"
+        raise InvalidURL(f"{argument} {what}, where http or https is needed: {_shown(str(url))}", argument=argument)
+    host = url.raw_host
+    if not host:
+        raise InvalidURL(f"{argument} has no host: {_shown(str(url))}", argument=argument)
+    bracketed = ":" in host
+    if not bracketed and not _sound_host(host):
+        raise InvalidURL(f"{argument} has an unusable host {host[:80]!r}", argument=argument)
+    try:
+        port = url.port
+    except ValueError as error:
+        raise InvalidURL(f"{argument} has a bad port: {_shown(str(url))}", argument=argument) from error
+    if port is None or not 0 < port <= 65535:
+        raise InvalidURL(f"{argument} has the port {port}, where 1 to 65535 is needed", argument=argument)
+    # The zone of a link-local address means something on this machine only (RFC 6874 4).
+    shown = f"[{host.partition('%')[0]}]" if bracketed else host
+    target = url.raw_path_qs
+    if target[:1] != "/":
+        target = "/" + target
+    if not _visible(target):
+        raise InvalidURL(f"{argument} has a path or query that is not encoded: {_shown(target)}", argument=argument)
+    authority = shown if port == DEFAULT_PORTS[scheme] else f"{shown}:{port}"
+    return Destination(url, scheme, host, port, authority, target, f"{scheme}://{shown}:{port}")
+
+
+def _sound_host(host: str) -> bool:
+    if len(host) > 253 or any(len(label) > 63 for label in host.split(".")):
+        return False
+    if _ends_in_number(host):
+        return _ipv4(host) is not None
+    return _reg_name(host) is not None and ".." not in host
+
+
+def _shown(text: str) -> str:
+    text = _userinfo.sub("//…@", text)  # a password does not belong in a log
+    return repr(text if len(text) <= 200 else text[:200] + "…")

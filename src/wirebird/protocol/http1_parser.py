@@ -1,0 +1,437 @@
+"""The reading half of HTTP/1.1, for both roles: bytes in, events out, no I/O (RFC 9112).
+
+    parser = Parser(server=False)
+    parser.expect(b"GET")
+    parser.receive(data, len(data))  ->  [ResponseHead, b"some body", b"more", END]
+
+An event is a head, a piece of body as `bytes`, or an `End`, which carries the trailer fields.  One message is read at a time:
+after its `End` the parser is `DONE` and keeps what arrived behind it in `leftover`, until `expect` (client) or `proceed` (server)
+asks for the next.  The outcome is the same for every segmentation of the input, errors included; after an error the parser is
+`FAILED` for good.
+
+Two things are there for speed.  The last head is remembered: a response that starts with the very same bytes shares its parsed
+form (a server that is asked the same thing repeats its head until the Date moves on).  And the bytes of a body of known length
+may be received elsewhere, straight into their final place, and only be counted here with `advance`.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import Final, TypeAlias
+
+from ..errors import IncompleteBody, InvalidRequest, InvalidResponse, LimitExceeded, ProtocolError
+from ..models.limits import DEFAULT_LIMITS, Limits
+from ..models.message import CHUNKED, TUNNEL, UNTIL_CLOSE, Head, ResponseHead
+from .http1_heads import body_length, check_trailers, parse_request_head, parse_response_head
+
+__all__ = ["END", "End", "Event", "Parser", "State"]
+
+
+class State(IntEnum):
+    """What the parser waits for."""
+
+    READY = 0  # the first byte of a head, of a response whose declared framing is the real one
+    HEAD = 1  # (the rest of) a head
+    SIZED = 2  # bytes of a body of known length
+    CHUNK_SIZE = 3  # a chunk-size line
+    CHUNK_DATA = 4  # bytes of a chunk
+    CHUNK_END = 5  # the CRLF behind a chunk
+    TRAILERS = 6  # the trailer section
+    TO_EOF = 7  # bytes of a body that ends with the connection
+    DONE = 8  # to be asked for the next message
+    TUNNEL = 9  # nothing: the bytes belong to another protocol
+    FAILED = 10  # nothing any more
+
+
+READY, HEAD, SIZED, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, TO_EOF, DONE, TUNNELLING, FAILED = State
+
+
+class End:
+    """The end of a message.  `trailers` is the block of trailer field lines, empty for almost every message."""
+
+    __slots__ = ("trailers",)
+
+    def __init__(self, trailers: bytes = b"") -> None:
+        self.trailers = trailers
+
+    def __repr__(self) -> str:
+        return f"End({self.trailers!r})" if self.trailers else "END"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, End) and other.trailers == self.trailers
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+END: Final = End()
+
+Event: TypeAlias = "Head | bytes | End"
+
+# RFC 9112 7.1: 1*HEXDIG, capped, and extensions that are looked over and ignored.  No white space: senders have no use for it.
+_chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;([\t\x20-\x7e\x80-\xff]*))?\r\n").fullmatch
+_chunk_start = re.compile(rb"[0-9A-Fa-f]{0,16}(?:(?<=[0-9A-Fa-f]);[\t\x20-\x7e\x80-\xff]*)?(?:(?<=[^\r])\r)?").fullmatch
+_bare_newline = re.compile(rb"(?<!\r)\n").search
+
+
+class Parser:
+    """One connection's reader.  `server` says which role it reads for: requests as a server, responses as a client."""
+
+    __slots__ = (
+        "_extensions",
+        "_informational",
+        "_known_head",
+        "_method",
+        "_pending",
+        "_switching",
+        "left",
+        "leftover",
+        "limits",
+        "received",
+        "server",
+        "state",
+    )
+
+    def __init__(self, *, server: bool, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.server = server
+        self.limits = limits
+        self.state: State = HEAD if server else DONE
+        self.left = 0  # bytes that the current body or chunk still lacks
+        self.received = 0  # bytes of the current body so far
+        self.leftover = b""  # what arrived behind the message
+        self._pending = bytearray()  # an element that is not complete yet: a head, a chunk line, trailers
+        self._method = b"GET"
+        self._switching = False
+        self._informational = 0
+        self._extensions = 0
+        self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
+
+    def __repr__(self) -> str:
+        role = "server" if self.server else "client"
+        return f"<Parser {role} {self.state.name} left={self.left} leftover={len(self.leftover)}>"
+
+    # -- what comes next -----------------------------------------------------------------------------------------------
+
+    def expect(self, method: bytes, *, switching: bool = False) -> None:
+        """Client role: a request with this method was sent, its response comes next.
+
+        `switching` says that the request offered to switch protocols, so that 101 is an answer (RFC 9110 15.2.2).
+        """
+        if self.state is not DONE or self.leftover:
+            raise RuntimeError(f"{self!r} is not ready for another message")
+        self._method = method
+        self._switching = switching
+        self._informational = 0
+        self.state = HEAD if method == b"HEAD" or method == b"CONNECT" else READY
+
+    def proceed(self) -> list[Event]:
+        """Server role: go on to the next request; gives the events of what has already arrived of it."""
+        if self.state is not DONE:
+            raise RuntimeError(f"{self!r} is in the middle of a message")
+        self.state = HEAD
+        data, self.leftover = self.leftover, b""
+        return self.receive(data, len(data))
+
+    # -- input ---------------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes | bytearray, size: int) -> list[Event]:
+        """The events of the first `size` bytes of `data`, to which nothing refers afterwards.  Raises `ProtocolError`."""
+        try:
+            if self.state is READY:
+                # The usual case by far: a whole head, most often with the whole body behind it.
+                head = self._known_head
+                if head is None or not data.startswith(head.raw, 0, size):
+                    head = self._whole_head(data, size)
+                if head is not None:
+                    if head.size + head.length == size:
+                        self.state = DONE
+                        return [head, bytes(data[head.size : size]), END] if head.length else [head, END]
+                    events: list[Event] = [head]
+                    self._begin_body(head.length, events)
+                    return self._advance_through(bytes(memoryview(data)[head.size : size]), events)
+            return self._advance_through(bytes(memoryview(data)[:size]), [])
+        except ProtocolError:
+            self.state = FAILED
+            self._pending.clear()
+            raise
+
+    def advance(self, size: int) -> list[Event]:
+        """Count `size` bytes of a body of known length that were received elsewhere; `[END]` if it is complete now."""
+        self.left -= size
+        self.received += size
+        if self.left:
+            return []
+        self.state = DONE
+        return [END]
+
+    def eof(self) -> list[Event]:
+        """The peer will send no more: `[END]` for a body that ends so, nothing between messages, else `IncompleteBody`."""
+        state = self.state
+        if state is TO_EOF:
+            self.state = DONE
+            return [END]
+        if state is DONE or state is TUNNELLING or state is FAILED or (state is HEAD and self.server and not self._pending):
+            return []
+        self.state = FAILED
+        if state is READY or state is HEAD:
+            raise IncompleteBody("the connection ended before the head was complete")
+        expected = self.received + self.left if state is SIZED else None
+        of = "" if expected is None else f" of {expected}"
+        raise IncompleteBody(
+            f"the connection ended after {self.received}{of} bytes of body", received=self.received, expected=expected
+        )
+
+    # -- the machine ---------------------------------------------------------------------------------------------------
+
+    def _advance_through(self, data: bytes, events: list[Event]) -> list[Event]:
+        pos = 0
+        end = len(data)
+        while pos < end:
+            state = self.state
+            if state is SIZED:
+                pos = self._take(data, pos, events)
+                if not self.left:
+                    self.state = DONE
+                    events.append(END)
+            elif state is CHUNK_SIZE or state is CHUNK_DATA or state is CHUNK_END:
+                pos = self._chunks(data, pos, events)
+            elif state is READY or state is HEAD:
+                pos = self._head(data, pos, events)
+            elif state is TO_EOF:
+                self.received += end - pos
+                events.append(data[pos:])
+                pos = end
+            elif state is TRAILERS:
+                pos = self._trailers(data, pos, events)
+            elif state is TUNNELLING:
+                events.append(data[pos:])
+                pos = end
+            elif state is DONE:
+                self.leftover += data[pos:]
+                pos = end
+            else:
+                raise self._error("more bytes after an error")
+        return events
+
+    def _take(self, data: bytes, pos: int, events: list[Event]) -> int:
+        piece = data[pos : pos + self.left]
+        self.left -= len(piece)
+        self.received += len(piece)
+        events.append(piece)
+        return pos + len(piece)
+
+    # -- heads ---------------------------------------------------------------------------------------------------------
+
+    def _whole_head(self, data: bytes | bytearray, size: int) -> ResponseHead | None:
+        """The head of a final response if `data` begins with all of it; remembered, for the next may be the same."""
+        if self._pending:
+            return None
+        end = data.find(b"\r\n\r\n", 0, size)
+        if end < 0:
+            return None
+        raw = bytes(data[: end + 4])
+        self._check_head_limits(raw)
+        head = parse_response_head(raw)
+        if head.status < 200:
+            return None
+        self._known_head = head
+        return head
+
+    def _head(self, data: bytes, pos: int, events: list[Event]) -> int:
+        limits = self.limits
+        if self._pending:
+            raw, pos = self._gather(data, pos, b"\r\n\r\n", limits.head_size)
+        else:
+            if self.server:
+                pos = self._skip_empty_lines(data, pos)
+                if pos == len(data):
+                    return pos
+            end = data.find(b"\r\n\r\n", pos, pos + limits.head_size)
+            if end < 0:
+                raw, pos = self._gather(data, pos, b"\r\n\r\n", limits.head_size)
+            else:
+                raw = data[pos : end + 4]
+                pos = end + 4
+        if not raw:
+            self._check_partial_head()
+            return pos
+        self._check_head_limits(raw)
+        if self.server:
+            if raw.startswith(b"\r\n"):  # an empty line and a head that came apart
+                raw = raw[self._skip_empty_lines(raw, 0) :]
+            request = parse_request_head(raw)
+            events.append(request)
+            self._begin_body(TUNNEL if request.method == b"CONNECT" else request.length, events)
+            return pos
+        response = parse_response_head(raw)
+        if response.status < 200:
+            self._interim(response, events)
+            return pos
+        events.append(response)
+        self._begin_body(body_length(response, self._method), events)
+        return pos
+
+    def _interim(self, head: ResponseHead, events: list[Event]) -> None:
+        """RFC 9110 15.2: any number of 1xx may come first, within reason; 101 is the last, and only if it was asked for."""
+        if head.status == 101:
+            if not self._switching:
+                raise InvalidResponse("101 Switching Protocols without having been asked")
+            events.append(head)
+            self.state = TUNNELLING
+            return
+        self._informational += 1
+        if self._informational > self.limits.informational:
+            raise self._exceeded("informational", self.limits.informational, "1xx responses", 400)
+        events.append(head)
+
+    def _begin_body(self, length: int, events: list[Event]) -> None:
+        self.received = 0
+        if length > 0:
+            self.left = length
+            self.state = SIZED
+        elif length == 0:
+            self.state = DONE
+            events.append(END)
+        elif length == CHUNKED:
+            self.left = 0
+            self._extensions = 0
+            self.state = CHUNK_SIZE
+        elif length == UNTIL_CLOSE:
+            self.state = TO_EOF
+        else:
+            self.state = TUNNELLING
+
+    def _skip_empty_lines(self, data: bytes, pos: int) -> int:
+        for _ in range(self.limits.empty_lines):
+            if data.startswith(b"\r\n", pos):
+                pos += 2
+        return pos
+
+    def _check_partial_head(self) -> None:
+        """Refuse early what can no longer become a head, so that garbage does not wait for a limit or a time-out."""
+        pending = self._pending
+        if not self.server and not pending.startswith(b"HTTP/1."[: len(pending)]):
+            raise InvalidResponse(f"not an HTTP/1.x response: {bytes(pending[:60])!r}")
+        if len(pending) > self.limits.start_line and pending.find(b"\n", 0, self.limits.start_line) < 0:
+            raise self._exceeded("start_line", self.limits.start_line, "bytes of start line", 414)
+
+    def _check_head_limits(self, raw: bytes) -> None:
+        size = len(raw)
+        limits = self.limits
+        if size <= limits.start_line and size < 4 * limits.head_fields:
+            return  # too short to pass any limit: a field line has four bytes at the least
+        if raw.find(b"\n", 0, limits.start_line) < 0:
+            raise self._exceeded("start_line", limits.start_line, "bytes of start line", 414)
+        if size > limits.head_size:
+            raise self._exceeded("head_size", limits.head_size, "bytes of head", 431)
+        if raw.count(b"\n") - 2 > limits.head_fields:
+            raise self._exceeded("head_fields", limits.head_fields, "header fields", 431)
+
+    # -- chunks --------------------------------------------------------------------------------------------------------
+
+    def _chunks(self, data: bytes, pos: int, events: list[Event]) -> int:
+        """RFC 9112 7.1, as far as `data` goes.  All the pieces found in it make one event: tiny chunks cost no object each."""
+        pieces: list[bytes] = []
+        end = len(data)
+        while pos < end:
+            state = self.state
+            if state is CHUNK_SIZE:
+                line_end = data.find(b"\n", pos)
+                if self._pending or line_end < 0:
+                    line, pos = self._gather(data, pos, b"\n", 16 + 1 + self.limits.chunk_extension + 2)
+                    if not line:
+                        if not _chunk_start(self._pending):
+                            raise self._error(f"a malformed chunk size: {bytes(self._pending[:40])!r}")
+                        break
+                else:
+                    line = data[pos : line_end + 1]
+                    pos = line_end + 1
+                self._chunk_line(line)
+                if self.state is TRAILERS:
+                    break
+            elif state is CHUNK_DATA:
+                pos = self._take(data, pos, pieces)  # type: ignore[arg-type]
+                if not self.left:
+                    self.state = CHUNK_END
+                    self.left = 2
+            else:
+                if data[pos] != b"\n\r"[self.left - 1]:
+                    raise self._error("a chunk that is not followed by CRLF")
+                pos += 1
+                self.left -= 1
+                if not self.left:
+                    self.state = CHUNK_SIZE
+        if pieces:
+            events.append(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return pos
+
+    def _chunk_line(self, line: bytes) -> None:
+        found = _chunk_line(line)
+        if found is None:
+            if len(line) > 16 + 1 + self.limits.chunk_extension + 2:
+                raise self._exceeded("chunk_extension", self.limits.chunk_extension, "bytes of chunk extension", 400)
+            raise self._error(f"a malformed chunk size: {line[:40]!r}")
+        if found[2] is not None:
+            self._extensions += len(found[2])
+            if len(found[2]) > self.limits.chunk_extension:
+                raise self._exceeded("chunk_extension", self.limits.chunk_extension, "bytes of chunk extension", 400)
+            if self._extensions > self.limits.extensions_total:
+                raise self._exceeded("extensions_total", self.limits.extensions_total, "bytes of chunk extensions", 413)
+        self.left = int(found[1], 16)
+        self.state = CHUNK_DATA if self.left else TRAILERS
+
+    def _trailers(self, data: bytes, pos: int, events: list[Event]) -> int:
+        if not self._pending and data.startswith(b"\r\n", pos):
+            self.state = DONE
+            events.append(END)
+            return pos + 2
+        before = len(self._pending)
+        if before == 1 and self._pending == b"\r" and data[pos] == 10:
+            self._pending.clear()
+            self.state = DONE
+            events.append(END)
+            return pos + 1
+        block, pos = self._gather(data, pos, b"\r\n\r\n", self.limits.head_size, code=431, name="head_size")
+        if not block:
+            if self._pending.startswith(b"\r") and len(self._pending) > 1:
+                raise self._error("a trailer section that is not made of header fields")
+            return pos
+        if block.count(b"\n") - 1 > self.limits.head_fields:
+            raise self._exceeded("head_fields", self.limits.head_fields, "trailer fields", 431)
+        trailers = check_trailers(block, InvalidRequest if self.server else InvalidResponse)
+        self.state = DONE
+        events.append(End(trailers) if trailers else END)
+        return pos
+
+    # -- elements that arrive in parts ---------------------------------------------------------------------------------
+
+    def _gather(self, data: bytes, pos: int, terminator: bytes, limit: int, code: int = 431, name: str = "") -> tuple[bytes, int]:
+        """Add to the pending element up to its terminator: the whole element, or b"" if it is not complete yet.
+
+        Only new bytes are searched, and no more than the limit is kept.
+        """
+        pending = self._pending
+        known = len(pending)
+        pending += data[pos : pos + limit + 1 - known]
+        at = pending.find(terminator, max(0, known - len(terminator) + 1))
+        if at >= 0 and at + len(terminator) <= limit:
+            whole = bytes(pending[: at + len(terminator)])
+            pending.clear()
+            return whole, pos + len(whole) - known
+        if _bare_newline(pending, max(0, known - 1)):
+            raise self._error("a line that does not end in CRLF")
+        if len(pending) > limit:
+            if self.state is HEAD or self.state is READY:
+                self._check_partial_head()
+            if terminator == b"\n":
+                raise self._exceeded("chunk_extension", self.limits.chunk_extension, "bytes of chunk extension", 400)
+            raise self._exceeded(name or "head_size", limit, "bytes of head", code)
+        return b"", len(data)
+
+    # -- errors --------------------------------------------------------------------------------------------------------
+
+    def _error(self, message: str) -> ProtocolError:
+        return InvalidRequest(message) if self.server else InvalidResponse(message)
+
+    def _exceeded(self, limit: str, maximum: int, what: str, status: int) -> LimitExceeded:
+        return LimitExceeded(f"more than {maximum} {what}", limit=limit, maximum=maximum, status=status)
