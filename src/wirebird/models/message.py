@@ -31,7 +31,7 @@ class Head:
     `keep_alive` says whether the sender allows another message on the connection (RFC 9112 9.3).
     """
 
-    __slots__ = ("_fields", "keep_alive", "length", "minor", "raw", "size", "start")
+    __slots__ = ("_coded", "_fields", "keep_alive", "length", "minor", "raw", "size", "start")
 
     raw: bytes
     size: int
@@ -40,6 +40,7 @@ class Head:
     length: int
     keep_alive: bool
     _fields: HttpHeaders | None
+    _coded: bool | None
 
     @property
     def version(self) -> str:
@@ -74,6 +75,18 @@ class ResponseHead(Head):
         self.length = length
         self.keep_alive = keep_alive
         self._fields = None
+        self._coded = None
+
+    def is_coded(self) -> bool:
+        """Whether there is a Content-Encoding; found out once."""
+        coded = self._coded
+        if coded is None:
+            coded = self._coded = b"\ncontent-encoding:" in self.raw.lower()
+        return coded
+
+    def codings(self) -> list[str]:
+        """The values of Content-Encoding (RFC 9110 8.4)."""
+        return self.fields.get_list("content-encoding")
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status} length={self.length} keep_alive={self.keep_alive}>"
@@ -112,6 +125,7 @@ class RequestHead(Head):
         self.expect_continue = expect_continue
         self.upgrade = upgrade
         self._fields = None
+        self._coded = None
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method.decode()} {self.target.decode('latin-1')} length={self.length}>"
