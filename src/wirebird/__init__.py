@@ -1,1 +1,138 @@
-"""wirebird: the HTTP library for asyncio."""
+"""wirebird: the HTTP library for asyncio.
+
+    async with wirebird.HTTPClient() as client:
+        response = await client.get("https://example.org/items", params={"page": 2})
+        items = await response.json()
+
+The names below are imported when they are first asked for, so that a program pays for what it uses.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from .client.client import HTTPClient
+    from .client.connector import TCPConnector
+    from .client.forms import MultipartForm
+    from .client.http1 import Http1Connection
+    from .client.response import HttpResponse
+    from .errors import (
+        BodyConsumed,
+        ClientClosed,
+        ConnectError,
+        ConnectionLost,
+        ConnectTimeout,
+        DecodingError,
+        DNSError,
+        IncompleteBody,
+        InvalidHeader,
+        InvalidRequest,
+        InvalidResponse,
+        InvalidURL,
+        LimitExceeded,
+        NetworkError,
+        PoolTimeout,
+        ProtocolError,
+        ProxyError,
+        ReadTimeout,
+        RequestTimeout,
+        StatusError,
+        TimeoutError,
+        TLSError,
+        TooManyRedirects,
+        UsageError,
+        WirebirdError,
+    )
+    from .models.cookies import Cookie, CookieJar
+    from .models.headers import HttpHeaders
+    from .models.limits import Limits
+    from .models.message import Request
+    from .net.cookie_file import load_cookies, save_cookies
+    from .net.pool import CyclicQueuePool, SmartPool
+    from .net.resolver import AsyncResolver, ThreadedResolver
+    from .net.timeouts import Timeouts
+    from .net.tls import tls_context
+
+__all__ = [
+    "AsyncResolver",
+    "BodyConsumed",
+    "ClientClosed",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "Cookie",
+    "CookieJar",
+    "CyclicQueuePool",
+    "DNSError",
+    "DecodingError",
+    "HTTPClient",
+    "Http1Connection",
+    "HttpHeaders",
+    "HttpResponse",
+    "IncompleteBody",
+    "InvalidHeader",
+    "InvalidRequest",
+    "InvalidResponse",
+    "InvalidURL",
+    "LimitExceeded",
+    "Limits",
+    "MultipartForm",
+    "NetworkError",
+    "PoolTimeout",
+    "ProtocolError",
+    "ProxyError",
+    "ReadTimeout",
+    "Request",
+    "RequestTimeout",
+    "SmartPool",
+    "StatusError",
+    "TCPConnector",
+    "TLSError",
+    "ThreadedResolver",
+    "TimeoutError",
+    "Timeouts",
+    "TooManyRedirects",
+    "UsageError",
+    "WirebirdError",
+    "__version__",
+    "load_cookies",
+    "save_cookies",
+    "tls_context",
+]
+
+_homes = {
+    "AsyncResolver": "net.resolver",
+    "Cookie": "models.cookies",
+    "CookieJar": "models.cookies",
+    "CyclicQueuePool": "net.pool",
+    "HTTPClient": "client.client",
+    "Http1Connection": "client.http1",
+    "HttpHeaders": "models.headers",
+    "HttpResponse": "client.response",
+    "Limits": "models.limits",
+    "MultipartForm": "client.forms",
+    "Request": "models.message",
+    "SmartPool": "net.pool",
+    "TCPConnector": "client.connector",
+    "ThreadedResolver": "net.resolver",
+    "Timeouts": "net.timeouts",
+    "load_cookies": "net.cookie_file",
+    "save_cookies": "net.cookie_file",
+    "tls_context": "net.tls",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_homes.get(name, 'errors')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

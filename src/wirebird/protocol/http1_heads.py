@@ -78,7 +78,7 @@ def parse_request_head(raw: bytes) -> RequestHead:
     if expect is not None and minor == 1 and expect != b"100-continue":
         raise InvalidRequest("an expectation other than 100-continue", status=417)
     upgrade = b""
-    if b"upgrade" in _connection_tokens(low):
+    if minor == 1 and b"upgrade" in _connection_tokens(low):  # RFC 9110 7.8: not to be heeded from HTTP/1.0
         upgrade = _value(low, raw, b"\nupgrade:") or b""
     return RequestHead(
         method,

@@ -72,17 +72,21 @@ Event: TypeAlias = "Head | bytes | End"
 _chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;([\t\x20-\x7e\x80-\xff]*))?\r\n").fullmatch
 _chunk_start = re.compile(rb"[0-9A-Fa-f]{0,16}(?:(?<=[0-9A-Fa-f]);[\t\x20-\x7e\x80-\xff]*)?(?:(?<=[^\r])\r)?").fullmatch
 _bare_newline = re.compile(rb"(?<!\r)\n").search
+_token_first = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]").match
 
 
 class Parser:
     """One connection's reader.  `server` says which role it reads for: requests as a server, responses as a client."""
 
     __slots__ = (
+        "_chunk_line_limit",
+        "_empty_lines",
         "_extensions",
         "_informational",
         "_known_head",
         "_method",
         "_pending",
+        "_small_head",
         "_switching",
         "left",
         "leftover",
@@ -104,7 +108,11 @@ class Parser:
         self._switching = False
         self._informational = 0
         self._extensions = 0
+        self._empty_lines = 0  # in front of the current request
         self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
+        # A head of no more bytes than this is within every limit: a field line has four of them at the least.
+        self._small_head = min(limits.start_line, limits.head_size, 4 * limits.head_fields)
+        self._chunk_line_limit = 16 + len(";") + limits.chunk_extension + len("\r\n")
 
     def __repr__(self) -> str:
         role = "server" if self.server else "client"
@@ -129,8 +137,17 @@ class Parser:
         if self.state is not DONE:
             raise RuntimeError(f"{self!r} is in the middle of a message")
         self.state = HEAD
+        self._empty_lines = 0
         data, self.leftover = self.leftover, b""
-        return self.receive(data, len(data))
+        try:
+            return self._advance_through(data, [])  # not `receive`: what is left of a long pipeline is not copied twice
+        except ProtocolError:
+            self._fail()
+            raise
+
+    def untouched(self) -> bool:
+        """Client role: whether a response is awaited of which not a byte has arrived."""
+        return (self.state is READY or self.state is HEAD) and not self._pending and not self._informational
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -151,8 +168,7 @@ class Parser:
                     return self._advance_through(bytes(memoryview(data)[head.size : size]), events)
             return self._advance_through(bytes(memoryview(data)[:size]), [])
         except ProtocolError:
-            self.state = FAILED
-            self._pending.clear()
+            self._fail()
             raise
 
     def advance(self, size: int) -> list[Event]:
@@ -224,13 +240,12 @@ class Parser:
 
     def _whole_head(self, data: bytes | bytearray, size: int) -> ResponseHead | None:
         """The head of a final response if `data` begins with all of it; remembered, for the next may be the same."""
-        if self._pending:
-            return None
         end = data.find(b"\r\n\r\n", 0, size)
         if end < 0:
             return None
         raw = bytes(data[: end + 4])
-        self._check_head_limits(raw)
+        if len(raw) > self._small_head:
+            self._check_head_limits(raw)
         head = parse_response_head(raw)
         if head.status < 200:
             return None
@@ -238,27 +253,22 @@ class Parser:
         return head
 
     def _head(self, data: bytes, pos: int, events: list[Event]) -> int:
-        limits = self.limits
-        if self._pending:
-            raw, pos = self._gather(data, pos, b"\r\n\r\n", limits.head_size)
+        if self.server and data[pos] <= 13:  # CR, most likely
+            pos = self._skip_empty_lines(data, pos)
+            if pos == len(data):
+                return pos
+        end = -1 if self._pending else data.find(b"\r\n\r\n", pos, pos + self.limits.head_size)
+        if end >= 0:
+            raw = data[pos : end + 4]
+            pos = end + 4
         else:
-            if self.server:
-                pos = self._skip_empty_lines(data, pos)
-                if pos == len(data):
-                    return pos
-            end = data.find(b"\r\n\r\n", pos, pos + limits.head_size)
-            if end < 0:
-                raw, pos = self._gather(data, pos, b"\r\n\r\n", limits.head_size)
-            else:
-                raw = data[pos : end + 4]
-                pos = end + 4
-        if not raw:
-            self._check_partial_head()
-            return pos
-        self._check_head_limits(raw)
+            raw, pos = self._gather(data, pos, b"\r\n\r\n", self.limits.head_size)
+            if not raw:
+                self.state = HEAD  # from READY: what comes next is not the start of a head
+                return pos
+        if len(raw) > self._small_head:
+            self._check_head_limits(raw)
         if self.server:
-            if raw.startswith(b"\r\n"):  # an empty line and a head that came apart
-                raw = raw[self._skip_empty_lines(raw, 0) :]
             request = parse_request_head(raw)
             events.append(request)
             self._begin_body(TUNNEL if request.method == b"CONNECT" else request.length, events)
@@ -302,30 +312,29 @@ class Parser:
             self.state = TUNNELLING
 
     def _skip_empty_lines(self, data: bytes, pos: int) -> int:
-        for _ in range(self.limits.empty_lines):
-            if data.startswith(b"\r\n", pos):
+        """RFC 9112 2.2: a server ignores at least one empty line in front of a request; it may arrive in two parts."""
+        while self._empty_lines < self.limits.empty_lines:
+            if self._pending:
+                if self._pending != b"\r" or data[pos] != 10:
+                    break
+                self._pending.clear()
+                pos += 1
+            elif data.startswith(b"\r\n", pos):
                 pos += 2
+            else:
+                break
+            self._empty_lines += 1
         return pos
 
-    def _check_partial_head(self) -> None:
-        """Refuse early what can no longer become a head, so that garbage does not wait for a limit or a time-out."""
-        pending = self._pending
-        if not self.server and not pending.startswith(b"HTTP/1."[: len(pending)]):
-            raise InvalidResponse(f"not an HTTP/1.x response: {bytes(pending[:60])!r}")
-        if len(pending) > self.limits.start_line and pending.find(b"\n", 0, self.limits.start_line) < 0:
-            raise self._exceeded("start_line", self.limits.start_line, "bytes of start line", 414)
-
     def _check_head_limits(self, raw: bytes) -> None:
-        size = len(raw)
         limits = self.limits
-        if size <= limits.start_line and size < 4 * limits.head_fields:
-            return  # too short to pass any limit: a field line has four bytes at the least
-        if raw.find(b"\n", 0, limits.start_line) < 0:
-            raise self._exceeded("start_line", limits.start_line, "bytes of start line", 414)
-        if size > limits.head_size:
+        too_many = raw.count(b"\n") - 2 > limits.head_fields
+        if not too_many and len(raw) <= limits.head_size and raw.find(b"\n", 0, limits.start_line) >= 0:
+            return
+        self._refuse_early(raw[: limits.head_size + 1])
+        if len(raw) > limits.head_size:
             raise self._exceeded("head_size", limits.head_size, "bytes of head", 431)
-        if raw.count(b"\n") - 2 > limits.head_fields:
-            raise self._exceeded("head_fields", limits.head_fields, "header fields", 431)
+        raise self._exceeded("head_fields", limits.head_fields, "header fields", 431)
 
     # -- chunks --------------------------------------------------------------------------------------------------------
 
@@ -333,15 +342,14 @@ class Parser:
         """RFC 9112 7.1, as far as `data` goes.  All the pieces found in it make one event: tiny chunks cost no object each."""
         pieces: list[bytes] = []
         end = len(data)
+        limit = self._chunk_line_limit
         while pos < end:
             state = self.state
             if state is CHUNK_SIZE:
-                line_end = data.find(b"\n", pos)
+                line_end = data.find(b"\n", pos, pos + limit)
                 if self._pending or line_end < 0:
-                    line, pos = self._gather(data, pos, b"\n", 16 + 1 + self.limits.chunk_extension + 2)
+                    line, pos = self._gather(data, pos, b"\n", limit)
                     if not line:
-                        if not _chunk_start(self._pending):
-                            raise self._error(f"a malformed chunk size: {bytes(self._pending[:40])!r}")
                         break
                 else:
                     line = data[pos : line_end + 1]
@@ -368,8 +376,6 @@ class Parser:
     def _chunk_line(self, line: bytes) -> None:
         found = _chunk_line(line)
         if found is None:
-            if len(line) > 16 + 1 + self.limits.chunk_extension + 2:
-                raise self._exceeded("chunk_extension", self.limits.chunk_extension, "bytes of chunk extension", 400)
             raise self._error(f"a malformed chunk size: {line[:40]!r}")
         if found[2] is not None:
             self._extensions += len(found[2])
@@ -385,18 +391,16 @@ class Parser:
             self.state = DONE
             events.append(END)
             return pos + 2
-        before = len(self._pending)
-        if before == 1 and self._pending == b"\r" and data[pos] == 10:
+        if self._pending == b"\r" and data[pos] == 10:  # the empty line in two parts
             self._pending.clear()
             self.state = DONE
             events.append(END)
             return pos + 1
-        block, pos = self._gather(data, pos, b"\r\n\r\n", self.limits.head_size, code=431, name="head_size")
+        block, pos = self._gather(data, pos, b"\r\n\r\n", self.limits.head_size)
         if not block:
-            if self._pending.startswith(b"\r") and len(self._pending) > 1:
-                raise self._error("a trailer section that is not made of header fields")
             return pos
         if block.count(b"\n") - 1 > self.limits.head_fields:
+            self._refuse_early(block)
             raise self._exceeded("head_fields", self.limits.head_fields, "trailer fields", 431)
         trailers = check_trailers(block, InvalidRequest if self.server else InvalidResponse)
         self.state = DONE
@@ -405,7 +409,7 @@ class Parser:
 
     # -- elements that arrive in parts ---------------------------------------------------------------------------------
 
-    def _gather(self, data: bytes, pos: int, terminator: bytes, limit: int, code: int = 431, name: str = "") -> tuple[bytes, int]:
+    def _gather(self, data: bytes, pos: int, terminator: bytes, limit: int) -> tuple[bytes, int]:
         """Add to the pending element up to its terminator: the whole element, or b"" if it is not complete yet.
 
         Only new bytes are searched, and no more than the limit is kept.
@@ -413,22 +417,48 @@ class Parser:
         pending = self._pending
         known = len(pending)
         pending += data[pos : pos + limit + 1 - known]
-        at = pending.find(terminator, max(0, known - len(terminator) + 1))
-        if at >= 0 and at + len(terminator) <= limit:
+        at = pending.find(terminator, max(0, known - len(terminator) + 1), limit)
+        if at >= 0:
             whole = bytes(pending[: at + len(terminator)])
             pending.clear()
             return whole, pos + len(whole) - known
-        if _bare_newline(pending, max(0, known - 1)):
-            raise self._error("a line that does not end in CRLF")
+        self._refuse_early(pending, known)
         if len(pending) > limit:
-            if self.state is HEAD or self.state is READY:
-                self._check_partial_head()
-            if terminator == b"\n":
+            if self.state is CHUNK_SIZE:
                 raise self._exceeded("chunk_extension", self.limits.chunk_extension, "bytes of chunk extension", 400)
-            raise self._exceeded(name or "head_size", limit, "bytes of head", code)
+            raise self._exceeded("head_size", limit, "bytes of trailers" if self.state is TRAILERS else "bytes of head", 431)
         return b"", len(data)
 
+    def _refuse_early(self, element: bytes | bytearray, known: int = 0) -> None:
+        """Refuse what can no longer become the element, so that garbage does not wait for a limit or a time-out.
+
+        The first byte at fault decides about the error, hence it is the same for every segmentation: an element that came
+        whole, and breaks a limit, goes through here before the limit is named.  The first `known` bytes were looked at before.
+        """
+        state = self.state
+        if state is CHUNK_SIZE:
+            if not _chunk_start(element, 0, self._chunk_line_limit):
+                raise self._error(f"a malformed chunk size: {bytes(element[:40])!r}")
+            return
+        if state is TRAILERS:
+            if len(element) > 1 and element.startswith(b"\r"):
+                raise self._error("a trailer section that is not made of header fields")
+        else:
+            if not self.server:
+                if not element.startswith(b"HTTP/1."[: len(element)]):
+                    raise self._error(f"not an HTTP/1.x response: {bytes(element[:60])!r}")
+            elif not _token_first(element) and (element != b"\r" or self._empty_lines >= self.limits.empty_lines):
+                raise self._error(f"not an HTTP/1.x request: {bytes(element[:60])!r}")
+            if len(element) > self.limits.start_line and element.find(b"\n", 0, self.limits.start_line) < 0:
+                raise self._exceeded("start_line", self.limits.start_line, "bytes of start line", 414)
+        if _bare_newline(element, max(0, known - 1)):
+            raise self._error("a line that does not end in CRLF")
+
     # -- errors --------------------------------------------------------------------------------------------------------
+
+    def _fail(self) -> None:
+        self.state = FAILED
+        self._pending.clear()
 
     def _error(self, message: str) -> ProtocolError:
         return InvalidRequest(message) if self.server else InvalidResponse(message)

@@ -1,0 +1,1 @@
+"""The client: verbs, responses, and the policies between them and the wire."""

@@ -1,0 +1,278 @@
+"""What opens connections, and the pool that keeps them; one connector serves one client, on one event loop at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl as _ssl
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from urllib.parse import ParseResult
+
+from yarl import URL
+
+from ..errors import ConnectTimeout, RequestTimeout, UsageError
+from ..models.limits import DEFAULT_LIMITS, Limits
+from ..models.url import Destination, destination, parse_url
+from ..net.dial import Target, dial, read_connect_to
+from ..net.pool import SmartPool
+from ..net.resolver import NameCache, Resolver
+from ..net.timeouts import NEVER, Timeouts
+from ..net.tls import context_serial, tls_context
+from .http1 import Http1Connection
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["Route", "TCPConnector"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a destination is reached: what to dial, and the key of the connections that may stand in for each other.
+
+    The key holds all that tells two connections apart: scheme, host, port, the TLS context, the name it verifies.
+    """
+
+    key: str
+    target: Target
+
+
+class TCPConnector:
+    """Opens connections over TCP or a Unix socket, with or without TLS, and keeps them in a pool.
+
+    pool_size             connections open at once, 25
+    timeouts              the default `Timeouts` of the client's requests
+    connection_cls        what a connection is made of, `Http1Connection`
+    pool_cls              `SmartPool`, or `CyclicQueuePool`
+    resolver              an object with `resolve` and `close`; `ThreadedResolver()`.  The caller closes one that is passed in
+    ttl_dns_cache         how long an answer of the resolver is kept, milliseconds, 10000
+    use_dns_cache         False asks the resolver for every new connection
+    conn_max_requests     requests that one connection carries before it is replaced, 100; None for no limit
+    pool_size_per_host    connections open at once to one origin; None for no limit but `pool_size`
+    keepalive_timeout     how long an idle connection is kept, seconds, 15
+    ssl                   the `ssl.SSLContext` of every TLS connection, in place of the shared default ones
+    local_addr            `(host, port)` to connect from
+    uds                   the path of a Unix socket that every connection goes to
+    happy_eyeballs_delay  head start of one address over the next, seconds, 0.25 (RFC 8305)
+    connect_to            `{"host:port": "other:port"}`: dial elsewhere; Host, SNI and verification stay
+    limits                what a peer may send: `Limits`
+
+    Raises `UsageError` for a bad argument, naming it.
+    """
+
+    def __init__(
+        self,
+        pool_size: int = 25,
+        timeouts: Timeouts | None = None,
+        connection_cls: type[Any] | None = None,
+        pool_cls: type[SmartPool] | None = None,
+        resolver: Resolver | None = None,
+        ttl_dns_cache: float | None = 10000,
+        use_dns_cache: bool = True,
+        conn_max_requests: int | None = 100,
+        *,
+        pool_size_per_host: int | None = None,
+        keepalive_timeout: float = 15.0,
+        ssl: _ssl.SSLContext | None = None,
+        local_addr: tuple[str, int] | None = None,
+        uds: str | PathLike[str] | None = None,
+        happy_eyeballs_delay: float | None = 0.25,
+        connect_to: Mapping[str | tuple[str, int], str | tuple[str, int]] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        _check_count("pool_size", pool_size)
+        if pool_size_per_host is not None:
+            _check_count("pool_size_per_host", pool_size_per_host)
+        if conn_max_requests is not None:
+            _check_count("conn_max_requests", conn_max_requests)
+        if timeouts is not None and not isinstance(timeouts, Timeouts):
+            raise UsageError(f"timeouts must be Timeouts, not {timeouts!r}", argument="timeouts")
+        if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
+            raise UsageError(f"ssl must be an ssl.SSLContext, not {ssl!r}", argument="ssl")
+        if ttl_dns_cache is not None and (isinstance(ttl_dns_cache, bool) or not ttl_dns_cache >= 0):
+            raise UsageError(f"ttl_dns_cache must be milliseconds, not {ttl_dns_cache!r}", argument="ttl_dns_cache")
+        if isinstance(keepalive_timeout, bool) or not keepalive_timeout >= 0:
+            raise UsageError(f"keepalive_timeout must be seconds, not {keepalive_timeout!r}", argument="keepalive_timeout")
+        self.pool_size = pool_size
+        self.timeouts = timeouts if timeouts is not None else Timeouts()
+        self.connection_cls = connection_cls or Http1Connection
+        self.pool_cls = pool_cls or SmartPool
+        self.conn_max_requests = conn_max_requests
+        self.pool_size_per_host = pool_size_per_host
+        self.keepalive_timeout = keepalive_timeout
+        self.ssl = ssl
+        self.local_addr = local_addr
+        self.uds = str(uds) if uds is not None else None
+        self.happy_eyeballs_delay = happy_eyeballs_delay
+        self.limits = limits if limits is not None else DEFAULT_LIMITS
+        self._connect_to = read_connect_to(connect_to)
+        self._resolver = resolver
+        self._ttl = None if ttl_dns_cache is None else ttl_dns_cache / 1000
+        self._use_dns_cache = use_dns_cache
+        self._names: NameCache | None = None
+        self._pool: SmartPool | None = None
+        self._routes: dict[tuple[str, int], Route] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return f"<TCPConnector {self._pool!r}>" if self._pool is not None else f"<TCPConnector pool_size={self.pool_size} unused>"
+
+    @property
+    def pool(self) -> SmartPool:
+        """The pool of the running loop.  Raises `RuntimeError` if there is none."""
+        loop = asyncio.get_running_loop()
+        pool = self._pool
+        if pool is None or self.loop is not loop:
+            pool = self._bind(loop)
+        return pool
+
+    def peek(self) -> SmartPool | None:
+        """The pool, if there is one yet, whatever loop it belongs to."""
+        return self._pool
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> SmartPool:
+        """Begin anew on `loop`: connections of another loop are of no use on this one."""
+        old = self._pool
+        if old is not None:
+            self._drop(old)
+        self.loop = loop
+        self._pool = self.pool_cls(self, self.pool_size, self.connection_cls)
+        self._names = NameCache(self._resolver, ttl=self._ttl, use_cache=self._use_dns_cache)
+        return self._pool
+
+    def _drop(self, pool: SmartPool) -> None:
+        """Let go of a pool whose loop does not run."""
+        loop = self.loop
+        self._pool = self._names = None
+        if loop is not None and not loop.is_closed():
+            for connection in list(pool.connections):
+                connection.abort()
+        # A loop that was closed with connections open leaves their transports to the garbage collector, which would say so.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            had = bool(pool.connections)
+            pool.abandon()
+            if had:
+                gc.collect()
+
+    # -- routes --------------------------------------------------------------------------------------------------------
+
+    def route(self, where: Destination, ssl: _ssl.SSLContext | None, verify: bool) -> Route:
+        """How `where` is reached; `ssl` and `verify` are the request's."""
+        if where.secure:
+            context = ssl or self.ssl or tls_context(verify)
+            serial = context_serial(context)
+        else:
+            context = None
+            serial = 0
+        route = self._routes.get((where.origin, serial))
+        if route is None or route.target.context is not context:
+            key = f"{where.origin} tls={serial}" if serial else where.origin
+            route = Route(key, Target(where.host, where.port, context, None, self.uds, self.local_addr))
+            if len(self._routes) >= 1024:
+                self._routes.clear()
+            self._routes[where.origin, serial] = route
+        return route
+
+    # -- connections ---------------------------------------------------------------------------------------------------
+
+    async def acquire(
+        self, route: Route, timeouts: Timeouts, total_at: float, *, fresh: bool = False, reserved: bool = False
+    ) -> Any:
+        """A connection for `route`: idle, handed over, or new.
+
+        `total_at` is the deadline of the request, `fresh` wants a connection that carried nothing yet, `reserved` says that a
+        slot is reserved for it already.  Raises `PoolTimeout`, `RequestTimeout`, and what a dial raises.
+        """
+        pool = self.pool
+        key = route.key
+        if reserved:
+            return await self._dial(route, pool, timeouts, total_at)
+        while (connection := pool.checkout(key, monotonic())) is not None:
+            if not fresh:
+                return connection
+            pool.discard(connection)
+            connection.shut()
+        if not pool.reserve(key):
+            connection = await pool.wait(key, timeouts, total_at)
+            if connection is not None:
+                return connection
+        return await self._dial(route, pool, timeouts, total_at)
+
+    async def _dial(self, route: Route, pool: SmartPool, timeouts: Timeouts, total_at: float) -> Any:
+        """Open a connection in a slot that was reserved for it."""
+        loop = asyncio.get_running_loop()
+        target = route.target
+        names = self._names
+        if names is None:
+            raise RuntimeError("the connector is not bound to the running loop")
+
+        def make() -> Any:
+            return pool.connection_cls(
+                loop,
+                target.peer,
+                route.key,
+                pool,
+                self.conn_max_requests or NEVER,
+                target.context is not None,
+                self.limits,
+            )
+
+        limit = timeouts.sock_connect or NEVER
+        left = max(total_at - monotonic(), 0.001)
+        admitted = False
+        try:
+            _, connection = await dial(
+                loop,
+                make,
+                target,
+                names=names,
+                connect_to=self._connect_to,
+                happy_eyeballs_delay=self.happy_eyeballs_delay,
+                timeout=None if limit == left == NEVER else min(limit, left),
+            )
+            pool.admit(connection)
+            admitted = True
+        except ConnectTimeout as error:
+            if limit <= left:
+                raise
+            message = f"the request was not done within {timeouts.request_timeout:g} s"
+            raise RequestTimeout(message, limit=timeouts.request_timeout, peer=target.peer, phase="connecting") from error
+        finally:
+            if not admitted:
+                pool.give_back(route.key)
+        return connection
+
+    async def open_url(self, url: str | URL | ParseResult, pool: SmartPool) -> Any:
+        """A connection to the origin of `url`, as `SmartPool.acquire` gives it."""
+        text = url.geturl() if isinstance(url, ParseResult) else url
+        where = destination(parse_url(text, "urlparsed"), "urlparsed")
+        route = self.route(where, None, True)
+        if pool is self._pool:
+            return await self.acquire(route, self.timeouts, NEVER)
+        raise UsageError("the pool belongs to another connector or event loop", argument="urlparsed")
+
+    async def close(self) -> None:
+        """Close the pool and its connections, and forget the names; idempotent."""
+        pool, names = self._pool, self._names
+        if pool is None:
+            return
+        if self.loop is not asyncio.get_running_loop():
+            self._drop(pool)
+            return
+        self._pool = self._names = None
+        await pool.cleanup()
+        if names is not None:
+            await names.close()
+
+    # `cleanup` is what the pools call it, and what code that holds a connector may know.
+    cleanup = close
+
+
+def _check_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UsageError(f"{name} must be a positive number, not {value!r}", argument=name)

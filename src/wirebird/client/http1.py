@@ -1,0 +1,453 @@
+"""A client's HTTP/1.1 connection: one exchange at a time over the pump (RFC 9112 9).
+
+`begin` writes a request and names the future its response is for; from then on everything happens in `buffer_updated`.  The
+connection goes back to its pool before the caller wakes up, and only if nothing is left over, nothing was ambiguous, the request
+was written whole, and neither side said close.  Whatever else happens ends in `_fail`: the caller gets the error, the pool its
+slot, and the socket is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..errors import (
+    ConnectionLost,
+    IncompleteBody,
+    NetworkError,
+    ProtocolError,
+    ReadTimeout,
+    RequestTimeout,
+    TimeoutError,
+    WirebirdError,
+)
+from ..models.limits import DEFAULT_LIMITS, Limits
+from ..models.message import ResponseHead
+from ..net.stream import Stream
+from ..net.timeouts import NEVER, Timeouts
+from ..protocol.http1_parser import END, End, Event, Parser, State
+from .body import Incoming, Landing
+from .response import HttpResponse
+
+if TYPE_CHECKING:
+    from ..net.pool import SmartPool
+
+__all__ = ["Http1Connection"]
+
+SIZED = State.SIZED
+
+
+class Http1Connection(Stream):
+    """One connection of a client to one origin, HTTP/1.1.
+
+    `key` names the connections it may stand in for, `requests` counts those it carried, `deadline` is when the pool's watch
+    looks at it next.  Owned by the pool while idle, by one exchange otherwise.
+    """
+
+    __slots__ = (
+        "_began",
+        "_body",
+        "_continue",
+        "_landing",
+        "_last",
+        "_source",
+        "_timeouts",
+        "_waiter",
+        "deadline",
+        "key",
+        "max_requests",
+        "parser",
+        "pool",
+        "requests",
+        "secure",
+        "sending",
+        "stale",
+        "total_at",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        peer: str,
+        key: str = "",
+        pool: SmartPool | None = None,
+        max_requests: float = NEVER,
+        secure: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        super().__init__(loop, peer)
+        self.key = key
+        self.pool = pool
+        self.max_requests = max_requests
+        self.secure = secure
+        self.requests = 0
+        self.parser = Parser(server=False, limits=limits)
+        self.deadline = NEVER
+        self.total_at = NEVER
+        self.sending = False  # the request is not written whole yet
+        self.stale = False  # it failed in a way that a reused connection may, with no byte of response
+        self._began = 0.0
+        self._last = False  # nothing may follow the exchange under way
+        self._timeouts = Timeouts()
+        self._source: Any = None
+        self._waiter: asyncio.Future[Any] | None = None
+        self._continue: asyncio.Future[None] | None = None
+        self._body: Incoming | None = None
+        self._landing: Landing | None = None
+
+    @classmethod
+    def unconnected(cls, pool: SmartPool) -> Http1Connection:
+        """One that has a pool's slot and no transport."""
+        connection = cls(asyncio.get_running_loop(), "", pool=pool)
+        connection.closing = True
+        return connection
+
+    def __repr__(self) -> str:
+        doing = "closed" if self.closing else "idle" if self._waiter is None and self._body is None else self.parser.state.name
+        return f"<{type(self).__name__} {self.key} {doing}, {self.requests} requests>"
+
+    # -- the seam of net/pool.py ---------------------------------------------------------------------------------------
+
+    def capacity(self) -> int:
+        """How many exchanges could begin now: 1 when idle, else 0."""
+        return int(self.is_open() and self._waiter is None and self._body is None)
+
+    def is_open(self) -> bool:
+        """Whether the transport is there and not closing."""
+        return self.transport is not None and not self.closing
+
+    def expire(self, now: float) -> None:
+        """The watch found the deadline passed: the exchange is over, or the idle connection has rested long enough."""
+        body = self._body
+        if self._waiter is None and (body is None or body.unwanted):
+            self._body = None
+            self._leave_pool()
+            self.shut()
+            return
+        if body is not None and body.paused:
+            self.deadline = NEVER  # it is the consumer who is slow
+            return
+        phase = self._phase()
+        error: TimeoutError
+        if now >= self.total_at:
+            limit = self._timeouts.request_timeout
+            error = RequestTimeout(f"the request was not done within {limit:g} s", limit=limit, peer=self.peer, phase=phase)
+        else:
+            limit = self._timeouts.sock_read
+            error = ReadTimeout(f"the peer sent nothing for {limit:g} s", limit=limit, peer=self.peer, phase=phase)
+        self._fail(error)
+
+    # -- an exchange ---------------------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        method: bytes,
+        wire: bytes,
+        waiter: asyncio.Future[Any],
+        source: Any,
+        timeouts: Timeouts,
+        now: float,
+        total_at: float,
+        sending: bool = False,
+    ) -> None:
+        """Write a request, or with `sending` the first part of one, whose response is for `waiter`.
+
+        `source` is what the response will say it came from, `now` and `total_at` are on the clock of `time.monotonic`.
+        """
+        self.requests += 1
+        self.parser.expect(method)
+        self._waiter = waiter
+        self._source = source
+        self._timeouts = timeouts
+        self.total_at = total_at
+        self._began = now
+        deadline = now + (timeouts.sock_read or NEVER)
+        if total_at < deadline or sending:
+            self.sending = sending
+            deadline = total_at
+        self.deadline = deadline
+        watch = self.pool.watch  # type: ignore[union-attr]
+        if deadline < watch.next_at:
+            watch.arm(deadline)
+        self.transport.write(wire)  # type: ignore[union-attr]
+
+    def is_last(self) -> None:
+        """The exchange under way said `close`: nothing may follow it."""
+        self._last = True
+
+    def on_continue(self) -> asyncio.Future[None]:
+        """A future that is done at the first 100 (RFC 9110 10.1.1), or as soon as the response is there."""
+        self._continue = self.loop.create_future()
+        return self._continue
+
+    def sent(self) -> None:
+        """The request is written whole.  Only then may the connection be used again."""
+        self.sending = False
+        if self._waiter is not None or self._body is not None:
+            self._rearm()
+        elif not self.closing:
+            self._settle(self._last)
+
+    def break_off(self) -> None:
+        """The rest of the request will not be sent: this is the last exchange, and it ends with its response."""
+        self.sending = False
+        self._last = True
+        if self._waiter is None and self._body is None and not self.closing:
+            self._settle(True)
+
+    def write(self, data: bytes) -> None:
+        """Write a part of the request's body."""
+        if self.transport is not None and not self.closing:
+            self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the transport takes more: as long as the peer may be silent, and no longer than the request may take."""
+        if not self._writable:
+            self._rearm()
+        await super().drain()
+        if self.sending:
+            self.deadline = self.total_at  # while the caller produces the next piece, the peer owes nothing
+
+    def cancel(self, waiter: asyncio.Future[Any]) -> None:
+        """Whoever awaited `waiter` has stopped to.  If its response is there already, it has another owner by now."""
+        if self._waiter is waiter:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Nobody waits for the response, or for the rest of its body, any more."""
+        self._waiter = self._body = self._landing = None
+        self._leave_pool()
+        if not self.loop.is_closed():
+            self.abort()
+
+    # -- input ---------------------------------------------------------------------------------------------------------
+
+    def get_buffer(self, sizehint: int) -> bytearray | memoryview:
+        """The loop's buffer, or the final place of a body that is collected whole."""
+        landing = self._landing
+        return self._buffer if landing is None else landing.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have arrived in what `get_buffer` gave."""
+        try:
+            if self._landing is None:
+                events = self.parser.receive(self._buffer, nbytes)
+            else:
+                self._landing.advance(nbytes)
+                events = self.parser.advance(nbytes)
+        except ProtocolError as error:
+            self._fail(error.locate(self.peer, self._phase()))
+            return
+        waiter = self._waiter
+        if waiter is not None and events and events[-1] is END:
+            head = events[0]
+            count = len(events)
+            if count == 2 or (count == 3 and type(events[1]) is bytes):
+                # The whole response at once: the way of nearly every small one.
+                self._waiter = None
+                if not waiter.done():
+                    response = HttpResponse(head, events[1] if count == 3 else b"", self._source)  # type: ignore[arg-type]
+                    response.elapsed = monotonic() - self._began
+                    waiter.set_result(response)
+                self._settle(not head.keep_alive)  # type: ignore[union-attr]
+                return
+        self._dispatch(events)
+
+    def _dispatch(self, events: list[Event]) -> None:
+        if self._waiter is None and self._body is None:
+            # Bytes that nobody asked for: on an idle connection they would answer the next request.
+            self._leave_pool()
+            self.abort()
+            return
+        body = self._body
+        for event in events:
+            if type(event) is bytes:
+                if body is not None:
+                    body.feed(event)
+            elif type(event) is End:
+                self._finish(event)
+                return
+            else:
+                body = self._on_head(event)  # type: ignore[arg-type]
+        self._rearm()
+
+    def _on_head(self, head: ResponseHead) -> Incoming | None:
+        if self._continue is not None and not self._continue.done():
+            self._continue.set_result(None)
+        waiter = self._waiter
+        if head.status < 200 or waiter is None:
+            return None
+        self._waiter = None
+        body = self._body = Incoming(self)
+        self._last = self._last or not head.keep_alive
+        self.total_at = NEVER  # from here on only `collect` has a total limit
+        if not waiter.done():
+            response = HttpResponse(head, None, self._source, body)
+            response.elapsed = monotonic() - self._began
+            waiter.set_result(response)
+        return body
+
+    def _finish(self, end: End) -> None:
+        body, self._body = self._body, None
+        landing, self._landing = self._landing, None
+        if body is None:
+            return
+        if landing is not None:
+            body.land(landing.finish())
+        if body.paused:
+            self.resume()
+        body.finish(end.trailers)
+        self._settle(self._last)
+
+    def _settle(self, last: bool) -> None:
+        """The response is complete: back to the pool, if everything allows it."""
+        pool = self.pool
+        if pool is None:
+            return
+        if self.sending:
+            # The peer answered before it had the whole request.  Whoever sends it is told, and closes or completes.
+            self._last = True
+            if self._continue is not None and not self._continue.done():
+                self._continue.set_result(None)
+            self.deadline = NEVER
+            return
+        if last or self._last or self.closing or self.parser.leftover or self.requests >= self.max_requests:
+            pool.discard(self)
+            self.shut()
+        else:
+            self._source = None
+            pool.release(self)
+
+    def eof_received(self) -> None:
+        """The peer will send no more: the end of a body that ends so, and a fault anywhere else."""
+        if self._waiter is not None:
+            self._fail(self._lost_error(None))
+            return
+        try:
+            events = self.parser.eof()
+        except IncompleteBody as error:
+            self._fail(error.locate(self.peer, self._phase()))
+            return
+        self._last = True
+        self.closing = True
+        if events:
+            self._dispatch(events)
+        else:
+            self._leave_pool()
+
+    def lost(self, exc: Exception | None) -> None:
+        """The transport is gone; with TLS, also when the peer left without close_notify, so that its body may be cut short."""
+        if self.sending and self._waiter is not None and not self.secure:
+            self._salvage()
+        if self._waiter is not None:
+            self._fail(self._lost_error(exc))
+        elif self._body is not None:
+            parser = self.parser
+            expected = parser.received + parser.left if parser.state is SIZED else None
+            of = "" if expected is None else f" of {expected}"
+            message = f"the connection ended after {parser.received}{of} bytes of body"
+            error = IncompleteBody(message, received=parser.received, expected=expected, peer=self.peer, phase="reading the body")
+            error.__cause__ = exc
+            self._fail(error)
+        else:
+            self._leave_pool()
+
+    def _salvage(self) -> None:
+        """The peer broke off while it was being sent a body: read what it said before that, most often a 4xx.
+
+        The transport gives up at the failed write; what has arrived is still in the socket (RFC 9112 9.5, 9.6).
+        """
+        sock: socket.socket | None = self.transport.get_extra_info("socket") if self.transport is not None else None
+        try:
+            while sock is not None and self._waiter is not None and (data := os.read(sock.fileno(), 65536)):
+                self._dispatch(self.parser.receive(data, len(data)))
+        except (OSError, ProtocolError):
+            pass
+
+    def _lost_error(self, exc: BaseException | None) -> NetworkError:
+        said = "closed the connection" if exc is None else "broke the connection"
+        error = ConnectionLost(f"the peer {said} without a response", peer=self.peer, phase=self._phase())
+        error.__cause__ = exc
+        # RFC 9112 9.3.1: the peer may have closed an idle connection just as it was used again, and seen nothing of the request.
+        self.stale = self.requests > 1 and self.parser.untouched()
+        return error
+
+    # -- time and flow -------------------------------------------------------------------------------------------------
+
+    def _rearm(self) -> None:
+        """The peer has just done something: its time to do the next thing begins."""
+        deadline = monotonic() + self._timeouts.read
+        self.deadline = min(deadline, self.total_at)
+        if self.deadline < self.pool.watch.next_at:  # type: ignore[union-attr]
+            self.pool.watch.arm(self.deadline)  # type: ignore[union-attr]
+
+    def await_bytes(self) -> None:
+        """A reader waits: from now on the peer's silence counts."""
+        self._rearm()
+
+    def pause(self) -> None:
+        """The reader is behind: leave the rest in the socket."""
+        if self.transport is not None and not self.closing:
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """The reader wants more."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._rearm()
+
+    def is_sized(self) -> bool:
+        """Whether a body of known length is being received."""
+        return self.parser.state is SIZED
+
+    def land(self, landing: Landing) -> None:
+        """Receive the rest of the body in place."""
+        self._landing = landing
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def may_outlive_body(self) -> bool:
+        """Whether the connection could be used again after the body under way."""
+        return not (self._last or self.closing or self.sending or self.parser.state is State.TO_EOF)
+
+    def drain_body(self, seconds: float) -> None:
+        """Receive the rest of the body for nobody, for no longer than `seconds`."""
+        self.total_at = monotonic() + seconds
+        self.resume()
+
+    def forsake(self) -> None:
+        """The loop is gone, and the transport with it."""
+        error = ConnectionLost("the event loop was closed", peer=self.peer, phase=self._phase())
+        if self._body is not None:
+            self._body.fail(error)
+        self._waiter = self._body = self.transport = None
+        self.closing = True
+
+    def _fail(self, error: WirebirdError) -> None:
+        waiter, self._waiter = self._waiter, None
+        body, self._body = self._body, None
+        self._landing = None
+        if self._continue is not None and not self._continue.done():
+            self._continue.set_result(None)
+        self.closing = True
+        self._leave_pool()
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+        if body is not None:
+            body.fail(error)
+        self.abort()
+
+    def _leave_pool(self) -> None:
+        self.closing = True
+        if self.pool is not None:
+            self.pool.discard(self)
+
+    def _phase(self) -> str:
+        if self._body is not None:
+            return "reading the body"
+        if self._waiter is not None:
+            return "sending the request" if self.sending else "waiting for the response"
+        return ""

@@ -1,0 +1,126 @@
+"""Redirects (RFC 9110 15.4): what is asked next, and what of the request may go there.
+
+The next request is built from the one before, never edited in place.  Where the origin changes (scheme, host or port, so https
+to http as well), everything that was meant for the old origin stays behind: every Authorization, Cookie and Proxy-Authorization
+field, the cookies of the call, and a Host field of its own.  Once gone they stay gone, wherever the chain leads.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from yarl import URL
+
+from ...errors import BodyConsumed, InvalidResponse, InvalidURL, TooManyRedirects
+from ...models.headers import HttpHeaders, split_list
+from ...models.message import Request
+from ...models.url import destination, parse_url
+from ...pipeline import Handler, Middleware
+from ..response import HttpResponse
+
+__all__ = ["follow_redirects", "next_request"]
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_SECRETS: Final = ("authorization", "cookie", "cookie2", "proxy-authorization", "www-authenticate", "host")
+_ABOUT_CONTENT: Final = (
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "content-range",
+    "content-md5",
+    "transfer-encoding",
+    "expect",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "trailer",
+)
+
+
+def follow_redirects(limit: int) -> Middleware[Request, HttpResponse]:
+    """A middleware that follows up to `limit` redirects; the next raises `TooManyRedirects`."""
+
+    async def redirects(request: Request, handler: Handler[Request, HttpResponse]) -> HttpResponse:
+        history: list[HttpResponse] = []
+        while True:
+            response = await handler(request)
+            following = next_request(request, response)
+            if following is None:
+                response.history = tuple(history)
+                return response
+            response.history = tuple(history)
+            history.append(response)
+            await response.close()
+            if len(history) > limit:
+                raise TooManyRedirects(
+                    f"more than {limit} redirects",
+                    history=history,
+                    url=following.url,
+                    peer=request.destination.authority,
+                    phase="following redirects",
+                )
+            request = following
+
+    return redirects
+
+
+def next_request(request: Request, response: HttpResponse) -> Request | None:
+    """The request that `response` redirects `request` to; None if it is no redirect that is followed.
+
+    Raises `InvalidResponse` for a Location that is no http(s) URL, `BodyConsumed` for a body that would have to be sent again
+    and cannot be.
+    """
+    status = response.status_code
+    if status not in _REDIRECTS:
+        return None
+    locations = response.headers.get_list("location")
+    if not locations or not locations[0]:
+        return None
+    try:
+        url = _resolve(request.url, locations[0])
+        where = destination(url, "Location")
+    except InvalidURL as error:
+        raise InvalidResponse(
+            f"a redirect that cannot be followed: {error.message}",
+            peer=request.destination.authority,
+            phase="following redirects",
+        ) from error
+    headers = HttpHeaders(request.headers)
+    options = request.options
+    method, body = request.method, request.body
+    # RFC 9110 15.4.2 to 15.4.4: POST becomes GET by custom, and 303 asks for it; 307 and 308 forbid it.
+    if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
+        method, body = "GET", None
+        for name in _ABOUT_CONTENT:
+            headers.popall(name, None)
+    elif body is not None and not isinstance(body, bytes) and not body.replayable():
+        raise BodyConsumed(
+            f"a {status} redirect asks for the body again, and it can be read only once",
+            argument="data",
+            peer=request.destination.authority,
+            phase="following redirects",
+        )
+    if where.origin != request.destination.origin:
+        _leave_secrets(headers)
+        options = options.for_another_origin()
+    return Request(method, url, headers, body, where, options)
+
+
+def _leave_secrets(headers: HttpHeaders) -> None:
+    for name in _SECRETS:
+        headers.popall(name, None)
+    for value in headers.popall("connection", []):
+        # Fields that were nominated for one hop were nominated for that origin's (RFC 9110 7.6.1).
+        if kept := [token for token in split_list(value) if token == "close"]:
+            headers.add("Connection", ", ".join(kept))
+
+
+def _resolve(base: URL, location: str) -> URL:
+    """RFC 9110 10.2.2: relative to the URL requested, and its fragment is inherited."""
+    reference = parse_url(location.strip(" \t"), "Location")
+    url = base.join(reference)
+    if not reference.raw_fragment and base.raw_fragment:
+        url = url.with_fragment(base.raw_fragment)
+    return url

@@ -1,0 +1,35 @@
+"""What a request carries through the pipeline beside the message itself."""
+
+from __future__ import annotations
+
+import json
+import ssl as _ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..net.timeouts import NEVER, Timeouts
+
+__all__ = ["Options"]
+
+
+@dataclass(slots=True)
+class Options:
+    """The settings of one request: the client's, unless the call said otherwise.
+
+    `total_at` is the deadline of the whole call on the clock of `time.monotonic`; the rest is documented at `HTTPClient`.
+    `cookies` are the call's own, meant for the origin it names and no other.
+    """
+
+    timeouts: Timeouts
+    ssl: _ssl.SSLContext | None = None
+    verify: bool = True
+    auto_decompress: bool = True
+    json_decoder: Callable[..., Any] = json.loads
+    max_body_size: int | None = None
+    cookies: Mapping[str, str] | None = None
+    total_at: float = NEVER
+
+    def for_another_origin(self) -> Options:
+        """The same without what was meant for one origin only."""
+        return replace(self, cookies=None)

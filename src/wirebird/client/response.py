@@ -1,0 +1,409 @@
+"""The response as the caller sees it: the head at once, the body when it is asked for."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BodyConsumed, StatusError, UsageError
+from ..models.headers import HttpHeaders, decode_fields, decode_value
+from ..models.message import CHUNKED, Request, ResponseHead
+from .body import Claim, Incoming
+
+if TYPE_CHECKING:
+    from http.cookies import SimpleCookie
+    from types import TracebackType
+
+    from yarl import URL
+
+    from ..protocol.codings import Decoder
+
+__all__ = ["HttpResponse"]
+
+_charset = re.compile(r";[ \t]*charset[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;\"]+))", re.IGNORECASE).search
+_link = re.compile(r"<([^>]*)>([^,<]*(?:,(?![ \t]*<)[^,<]*)*)")
+_link_parameter = re.compile(r";[ \t]*([^=;,\s]+)(?:[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;,\"]*)))?")
+
+
+class HttpResponse:
+    """A response.  Its status and headers are there; its body is read by one of the methods, whole or in pieces.
+
+    `content`, `text` and `json` may be called again and together.  The pieces of `iter_bytes`, `iter_text`, `iter_lines`,
+    `read_chunks`, `read` and `readline` are given out once.  All of them decode `Content-Encoding` (RFC 9110 8.4) unless the
+    client was made with `auto_decompress=False`.
+
+    `head` is the parsed head, `history` the responses that redirected here, oldest first, `elapsed` the seconds from sending the
+    request to the arrival of the head.
+    """
+
+    __slots__ = (
+        "_body",
+        "_claim",
+        "_collecting",
+        "_decoded",
+        "_decoder",
+        "_incoming",
+        "_rest",
+        "_source",
+        "_streamed",
+        "elapsed",
+        "head",
+        "history",
+    )
+
+    _decoded: bytes
+    _decoder: Decoder | None
+    _rest: bytes
+
+    def __init__(self, head: ResponseHead, body: bytes | None, source: Any, incoming: Incoming | None = None) -> None:
+        self.head = head
+        self._body = body  # as it came, complete; None while it is on its way
+        self._source = source  # the request, or the call that stands for a plain one
+        self._incoming = incoming
+        self._streamed: bool | None = None  # read in pieces: whether what is complete was given out
+        self.history: tuple[HttpResponse, ...] = ()
+        self.elapsed = 0.0
+        if incoming is not None:
+            self._claim = Claim(incoming)
+
+    def __repr__(self) -> str:
+        return f"<HttpResponse {self.head.status} {self.reason}>".replace(" >", ">")
+
+    # -- the head ------------------------------------------------------------------------------------------------------
+
+    @property
+    def status_code(self) -> int:
+        """The status, 200 to 999 (or 101 after an upgrade)."""
+        return self.head.status
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase, as the peer sent it."""
+        return decode_value(self.head.reason)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.head.status < 300
+
+    @property
+    def headers(self) -> HttpHeaders:
+        """The header fields: case-insensitive, in order."""
+        return self.head.fields
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header fields as bytes, spelled as received."""
+        return self.head.raw_fields
+
+    @property
+    def http_version(self) -> str:
+        """`"1.1"` or `"1.0"`."""
+        return self.head.version
+
+    @property
+    def url(self) -> URL:
+        """The URL that was requested in the end, after redirects."""
+        return self.request.url
+
+    @property
+    def request(self) -> Request:
+        """The request that this is the answer to."""
+        source = self._source
+        if isinstance(source, Request):
+            return source
+        request: Request = source.as_request()
+        self._source = request
+        return request
+
+    @property
+    def cookies(self) -> SimpleCookie:
+        """The cookies that this response sets; empty if none."""
+        from ..models.cookie_parsing import parse_response_cookies
+
+        return parse_response_cookies(self.headers.get_list("set-cookie"))
+
+    @property
+    def content_type(self) -> str:
+        """The media type without parameters, in lower case; empty if there is none."""
+        return self.headers.get("content-type", "").partition(";")[0].strip(" \t").lower()
+
+    @property
+    def charset(self) -> str | None:
+        """The `charset` parameter of `Content-Type`."""
+        found = _charset(self.headers.get("content-type", ""))
+        return (found[1] or found[2] or None) if found else None
+
+    @property
+    def content_length(self) -> int | None:
+        """The length that the head announces, in bytes as sent; None if it does not."""
+        value = self.headers.get("content-length", "").partition(",")[0]
+        return int(value) if value.isascii() and value.isdigit() else None
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body came in chunks (RFC 9112 7.1)."""
+        return self.head.length == CHUNKED
+
+    @property
+    def links(self) -> dict[str, dict[str, str]]:
+        """The `Link` fields (RFC 8288) by relation, or by target where there is none; `url` is resolved against the request's."""
+        found: dict[str, dict[str, str]] = {}
+        for value in self.headers.get_list("link"):
+            for target, parameters in _link.findall(value):
+                link: dict[str, str] = {}
+                for name, quoted, plain in _link_parameter.findall(parameters):
+                    link.setdefault(name.lower(), quoted or plain)
+                link["url"] = self._resolved(target)
+                for relation in link.get("rel", "").split() or [target]:
+                    found.setdefault(relation, link)
+        return found
+
+    def _resolved(self, target: str) -> str:
+        from ..models.url import join_url
+
+        try:
+            return str(join_url(self.url, target, "Link"))
+        except UsageError:
+            return target
+
+    @property
+    def trailers(self) -> HttpHeaders:
+        """The trailer fields (RFC 9110 6.5) once the body was read; empty before, and if there are none."""
+        return decode_fields(self._incoming.trailers) if self._incoming is not None else HttpHeaders()
+
+    def raise_for_status(self) -> HttpResponse:
+        """Raise `StatusError` for 4xx and 5xx; else give the response itself."""
+        if self.head.status >= 400:
+            request = self.request
+            raise StatusError(
+                f"{request.method} {request.url} was answered with {self.head.status} {self.reason}".rstrip(),
+                response=self,
+                peer=request.destination.authority,
+            )
+        return self
+
+    # -- the body, whole -----------------------------------------------------------------------------------------------
+
+    async def content(self) -> bytes:
+        """The whole body.
+
+        Raises `IncompleteBody`, `DecodingError`, `LimitExceeded`, `ReadTimeout`, `RequestTimeout` or `ConnectionLost`, and
+        `BodyConsumed` if pieces of it were given out before.
+        """
+        body = self._body
+        if body is None or self._streamed is not None:
+            body = await self._collected()
+        if not self.head.is_coded():
+            return body
+        return self._decode(body)
+
+    async def text(self, encoding: str | None = None) -> str:
+        """The whole body as text: by `encoding`, else by its charset, else UTF-8, else what `charset-normalizer` makes of it.
+
+        Raises `UsageError` for an `encoding` that Python does not know, else what `content` raises.  Bytes that do not fit are
+        replaced with U+FFFD.
+        """
+        if encoding is not None:
+            _check_encoding(encoding)
+        body = await self.content()
+        return body.decode(encoding or self._encoding(body), "replace")
+
+    async def json(self, json_decoder: Callable[..., Any] | None = None) -> Any:
+        """The whole body decoded as JSON, by `json_decoder`, the client's, or `json.loads`.
+
+        Raises what the decoder raises, and what `content` raises.
+        """
+        body = await self.content()
+        decoder = json_decoder or self._setting("json_decoder", json.loads)
+        try:
+            return decoder(body)
+        except UnicodeDecodeError:
+            return decoder(body.decode(self._encoding(body), "replace"))
+
+    async def _collected(self) -> bytes:
+        if self._streamed is not None:
+            raise BodyConsumed("the body, or a part of it, was read in pieces before")
+        incoming = self._incoming
+        if incoming is None:
+            raise BodyConsumed("the response has no body to read")
+        body = await incoming.collect(self._setting("max_body_size", None))
+        self._body = body
+        return body
+
+    def _decode(self, body: bytes) -> bytes:
+        try:
+            return self._decoded
+        except AttributeError:
+            pass
+        if self._setting("auto_decompress", True) and body:
+            from ..protocol.codings import decode_body
+
+            body = decode_body(body, self.head.codings(), max_size=self._setting("max_body_size", None))
+        self._decoded = body
+        return body
+
+    def _encoding(self, body: bytes) -> str:
+        charset = self.charset
+        if charset is not None:
+            try:
+                return codecs.lookup(charset).name
+            except LookupError:
+                pass
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            try:
+                from charset_normalizer import from_bytes
+            except ImportError:
+                return "utf-8"
+            best = from_bytes(body).best()
+            return best.encoding if best is not None else "utf-8"
+        return "utf-8"
+
+    # -- the body, in pieces -------------------------------------------------------------------------------------------
+
+    async def iter_bytes(self, size: int | None = None) -> AsyncIterator[bytes]:
+        """The body in pieces: of `size` bytes (the last may be shorter), or as they come.  Raises what `content` raises."""
+        if size is None:
+            while piece := await self._piece():
+                yield piece
+            return
+        _check_size(size)
+        while piece := await self.read(size):
+            while len(piece) < size and (more := await self.read(size - len(piece))):
+                piece += more
+            yield piece
+
+    async def read_chunks(self) -> AsyncIterator[bytes]:
+        """The body in pieces as they come."""
+        while piece := await self._piece():
+            yield piece
+
+    async def iter_text(self, encoding: str | None = None) -> AsyncIterator[str]:
+        """The body as text, in pieces as they come; characters that are split between pieces come out whole."""
+        decoder = codecs.getincrementaldecoder(_check_encoding(encoding or self.charset or "utf-8"))("replace")
+        while piece := await self._piece():
+            if text := decoder.decode(piece):
+                yield text
+        if text := decoder.decode(b"", True):
+            yield text
+
+    async def iter_lines(self) -> AsyncIterator[str]:
+        """The body as text, line by line, without the line ends: CRLF, LF or CR."""
+        kept = ""
+        async for text in self.iter_text():
+            kept += text
+            if "\n" not in text and "\r" not in text:
+                continue
+            # A CR at the end may be half of a CRLF.
+            end = len(kept) - 1 if kept.endswith("\r") else len(kept)
+            lines = re.split("\r\n|\n|\r", kept[:end])
+            kept = lines.pop() + kept[end:]
+            for line in lines:
+                yield line
+        if kept:
+            for line in re.split("\r\n|\n|\r", kept.removesuffix("\r")):
+                yield line
+
+    async def read(self, n: int = -1) -> bytes:
+        """Up to `n` bytes, at least one unless the body has ended; all that is left for -1."""
+        if n < 0:
+            return b"".join([piece async for piece in self.iter_bytes()])
+        if n == 0:
+            return b""
+        piece = self._take_rest() or await self._piece()
+        if len(piece) > n:
+            self._rest = piece[n:]
+            piece = piece[:n]
+        return piece
+
+    async def readline(self) -> bytes:
+        """Up to and with the next LF, or all that is left; b"" at the end."""
+        parts: list[bytes] = []
+        while piece := self._take_rest() or await self._piece():
+            end = piece.find(b"\n") + 1
+            if end:
+                parts.append(piece[:end])
+                self._rest = piece[end:]
+                break
+            parts.append(piece)
+        return b"".join(parts)
+
+    def _take_rest(self) -> bytes:
+        rest: bytes = getattr(self, "_rest", b"")
+        self._rest = b""
+        return rest
+
+    async def _piece(self) -> bytes:
+        """The next piece, decoded; b"" at the end."""
+        if rest := self._take_rest():
+            return rest
+        decoder = self._piece_decoder()
+        while True:
+            if decoder is not None and (piece := decoder.pull()):
+                return piece
+            raw = await self._raw_piece()
+            if decoder is None:
+                return raw
+            if not raw:
+                if decoder.received:
+                    decoder.finish()
+                return b""
+            decoder.feed(raw)
+
+    async def _raw_piece(self) -> bytes:
+        body = self._body
+        if body is not None:
+            # It is here already; what matters is that it is given out once.
+            if self._streamed:
+                return b""
+            self._streamed = True
+            return body
+        incoming = self._incoming
+        return await incoming.next() if incoming is not None else b""
+
+    def _piece_decoder(self) -> Decoder | None:
+        try:
+            return self._decoder
+        except AttributeError:
+            self._streamed = False
+        self._decoder = None
+        if self.head.is_coded() and self._setting("auto_decompress", True):
+            from ..protocol.codings import make_decoder
+
+            self._decoder = make_decoder(self.head.codings(), max_size=self._setting("max_body_size", None))
+        return self._decoder
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Let go of a body that is not wanted.  What is here can still be read; the connection is closed if the rest is long."""
+        if self._incoming is not None and not self._incoming.complete:
+            self._incoming.dismiss()
+
+    async def __aenter__(self) -> HttpResponse:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _setting(self, name: str, default: Any) -> Any:
+        return getattr(self._source.options, name, default) if self._source is not None else default
+
+
+def _check_encoding(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except (LookupError, TypeError) as error:
+        raise UsageError(f"encoding must be one that Python knows, not {encoding!r}", argument="encoding") from error
+
+
+def _check_size(size: int) -> None:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise UsageError(f"size must be a positive number of bytes, not {size!r}", argument="size")

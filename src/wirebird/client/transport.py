@@ -1,0 +1,156 @@
+"""The innermost handler: a connection, a request written on it, a response read from it (RFC 9112).
+
+Here is the only place where a request is repeated on its own account: once, when a reused connection turns out to have been
+closed by the peer before a byte of response came, and doing it twice cannot do harm (RFC 9112 9.3.1, RFC 9110 9.2.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from ..errors import ConnectionLost, InvalidHeader
+from ..models.headers import encode_fields, split_list
+from ..models.message import Body, Request
+from ..protocol.http1 import Writer, request_framing, request_line
+from .response import HttpResponse
+
+if TYPE_CHECKING:
+    from .connector import TCPConnector
+    from .http1 import Http1Connection
+    from .options import Options
+
+__all__ = ["Transport", "encode_head"]
+
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+# How long a 100 (Continue) is waited for before the body is sent anyway, seconds (RFC 9110 10.1.1).
+CONTINUE_TIME: Final = 1.0
+
+# A body up to this leaves in one write with its head; a longer one is sent in pieces, as fast as the peer takes them.
+ONE_WRITE: Final = 65536
+
+
+def encode_head(request: Request) -> tuple[bytes, int]:
+    """The head of `request` as bytes, and the framing of its body: everything about it is validated here.
+
+    Raises `InvalidHeader`, `UsageError`.
+    """
+    headers = request.headers
+    body = request.body
+    size = len(body) if isinstance(body, bytes) else 0 if body is None else body.size()
+    length, framing = request_framing(request.method, headers, size)
+    hosts = headers.get_list("host")
+    if len(hosts) > 1:
+        raise InvalidHeader("headers hold more than one Host", argument="headers")
+    first = () if hosts else (("Host", request.destination.authority),)
+    fields = encode_fields([*first, *headers.items(), *framing])
+    return request_line(request.method, request.destination.target) + fields + b"\r\n", length
+
+
+class Transport:
+    """Sends requests over the connections of a `TCPConnector`."""
+
+    def __init__(self, connector: TCPConnector) -> None:
+        self.connector = connector
+
+    async def send(self, request: Request, *, fresh: bool = False, reserved: bool = False) -> HttpResponse:
+        """One exchange.  Raises what a connection, a time limit or the peer's answer makes it raise.
+
+        `fresh` and `reserved` continue what the short cut of `client/call.py` began: a connection that was stale is not to be
+        replaced by another idle one, or a slot is reserved already.
+        """
+        head, length = encode_head(request)
+        options: Options = request.options
+        route = self.connector.route(request.destination, options.ssl, options.verify)
+        while True:
+            connection = await self.connector.acquire(route, options.timeouts, options.total_at, fresh=fresh, reserved=reserved)
+            reserved = False
+            try:
+                return await self._exchange(connection, request, head, length)
+            except ConnectionLost:
+                if fresh or not connection.stale or not _may_repeat(request):
+                    raise
+                fresh = True
+
+    async def _exchange(self, connection: Http1Connection, request: Request, head: bytes, length: int) -> HttpResponse:
+        body = request.body
+        options: Options = request.options
+        waiter: asyncio.Future[HttpResponse] = connection.loop.create_future()
+        method = request.method.encode()
+        connected = request.headers.get_list("connection")
+        if connected and any("close" in split_list(value) for value in connected):
+            connection.is_last()
+        whole = head
+        if isinstance(body, bytes) and len(body) <= ONE_WRITE:
+            whole += body
+            body = None
+        expecting = body is not None and any("100-continue" in split_list(value) for value in request.headers.get_list("expect"))
+        asked = connection.on_continue() if expecting else None
+        connection.begin(method, whole, waiter, request, options.timeouts, monotonic(), options.total_at, body is not None)
+        upload = None
+        if body is not None:
+            upload = connection.loop.create_task(_upload(connection, body, length, waiter, asked))
+        try:
+            response = await waiter
+        except BaseException:
+            connection.cancel(waiter)
+            raise
+        finally:
+            if upload is not None:
+                await _conclude(upload, connection)
+        return response
+
+
+def _may_repeat(request: Request) -> bool:
+    body = request.body
+    replayable = body is None or isinstance(body, bytes) or body.replayable()
+    return request.method in IDEMPOTENT and replayable
+
+
+async def _upload(
+    connection: Http1Connection,
+    body: bytes | Body,
+    length: int,
+    waiter: asyncio.Future[HttpResponse],
+    asked: asyncio.Future[None] | None,
+) -> None:
+    """Send the body, until it ends or the response makes the rest pointless (RFC 9112 9.5)."""
+    if asked is not None:
+        await asyncio.wait([asked], timeout=CONTINUE_TIME)
+        if waiter.done():
+            return
+    writer = Writer(length)
+    try:
+        if isinstance(body, bytes):
+            for at in range(0, len(body), ONE_WRITE):
+                connection.write(writer.data(body[at : at + ONE_WRITE]))
+                await connection.drain()
+        else:
+            async with aclosing(body.pieces()) as pieces:  # type: ignore[type-var]
+                async for piece in pieces:
+                    connection.write(writer.data(piece))
+                    await connection.drain()
+        connection.write(writer.end())
+    except ConnectionLost:
+        return  # whoever awaits the response is told by the connection itself
+    except Exception as error:
+        # The body is at fault, not the peer: the request cannot be completed, and the caller is told why.
+        if not waiter.done():
+            waiter.set_exception(error)
+            connection.give_up()
+        return
+    connection.sent()
+
+
+async def _conclude(upload: asyncio.Task[None], connection: Http1Connection) -> None:
+    """The response is there, or will not come: nothing more is sent."""
+    if not upload.done():
+        upload.cancel()
+        await asyncio.wait([upload])
+    if connection.sending:
+        connection.break_off()
+    if not upload.cancelled() and (error := upload.exception()) is not None:
+        raise error

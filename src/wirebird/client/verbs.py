@@ -1,0 +1,356 @@
+"""The verbs of the client: every way to say what is to be requested, and nothing else."""
+
+from __future__ import annotations
+
+import ssl as _ssl
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from ..errors import UsageError
+from ..models.headers import HeadersLike, check_token
+from ..models.url import ParamsLike
+from ..net.timeouts import Timeouts
+from .call import Call
+from .response import HttpResponse
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+    from yarl import URL
+
+__all__ = ["MoreOptions", "Stream", "Verbs"]
+
+
+class MoreOptions(TypedDict, total=False):
+    """The keywords of `request` that a verb takes beside those it names."""
+
+    data: Any
+    json: Any
+    json_serializer: Callable[[Any], str | bytes] | None
+    multipart: bool
+    files: Any
+    cookies: Mapping[str, str] | None
+    max_redirects: int | None
+    raise_for_status: bool | None
+
+
+# What a keyword is when nobody said anything; a call is remembered by what differs.
+_DEFAULTS: dict[str, Any] = {"multipart": False, "verify": True, "http2": False}
+
+
+class Verbs:
+    """`request`, and one method for each verb, with the arguments in the order of what that verb needs first."""
+
+    __slots__ = ()
+
+    def _call(self, method: str, url: str | URL, given: dict[str, Any]) -> Call:
+        given = {name: value for name, value in given.items() if value is not _DEFAULTS.get(name)}
+        if given.pop("http2", False):
+            raise UsageError("http2 must be False: this version speaks HTTP/1.1", argument="http2")
+        return Call(self, method, url, given or None)  # type: ignore[arg-type]
+
+    def request(
+        self,
+        url: str | URL,
+        method: str = "GET",
+        headers: HeadersLike | None = None,
+        params: ParamsLike | None = None,
+        data: Any = None,
+        json: Any = None,
+        json_serializer: Callable[[Any], str | bytes] | None = None,
+        multipart: bool = False,
+        verify: bool = True,
+        ssl: _ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        follow: bool | None = None,
+        http2: bool = False,
+        *,
+        files: Any = None,
+        cookies: Mapping[str, str] | None = None,
+        max_redirects: int | None = None,
+        raise_for_status: bool | None = None,
+    ) -> Call:
+        """Send a request; awaited it gives the `HttpResponse`, as `async with` it closes it at the end.
+
+        url               `str` or `yarl.URL`; one made with `encoded=True` goes out byte for byte
+        method            a token, sent in upper case
+        headers           a mapping, pairs, or `HttpHeaders`; they replace the client's of the same name
+        params            a mapping (values may be lists), pairs, or an encoded string; they extend the query
+        data              bytes, str, a dict or pairs (a form; multipart if a value is a file or `multipart` is set), an open
+                          file, a sync or async iterator of bytes (chunked), a `MultipartForm`, an `HttpResponse`
+        json              any value that `json_serializer` takes
+        files             `{name: file}` or `{name: (filename, file, content_type)}`
+        cookies           for this request and its origin only
+        verify, ssl       False accepts any certificate; an `ssl.SSLContext` of its own
+        timeouts          `Timeouts`, in place of the client's
+        follow            whether to follow redirects, `max_redirects` how many; None is the client's setting
+        http2             must be False: this version speaks HTTP/1.1
+        raise_for_status  raise `StatusError` for 4xx and 5xx; None is the client's setting
+
+        Raises `UsageError` before anything is sent, and `NetworkError`, `TimeoutError`, `ProtocolError` or `TooManyRedirects`.
+        """
+        return self._call(
+            check_token(method, "method").upper(),
+            url,
+            {
+                "headers": headers,
+                "params": params,
+                "data": data,
+                "json": json,
+                "json_serializer": json_serializer,
+                "multipart": multipart,
+                "verify": verify,
+                "ssl": ssl,
+                "timeouts": timeouts,
+                "follow": follow,
+                "http2": http2,
+                "files": files,
+                "cookies": cookies,
+                "max_redirects": max_redirects,
+                "raise_for_status": raise_for_status,
+            },
+        )
+
+    def get(
+        self,
+        url: str | URL,
+        headers: HeadersLike | None = None,
+        params: ParamsLike | None = None,
+        verify: bool = True,
+        ssl: _ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        follow: bool | None = None,
+        http2: bool = False,
+        **more: Unpack[MoreOptions],
+    ) -> Call:
+        """GET; see `request`."""
+        if (
+            headers is None
+            and params is None
+            and verify
+            and ssl is None
+            and timeouts is None
+            and follow is None
+            and not http2
+            and not more
+        ):
+            return Call(self, "GET", url, None)  # type: ignore[arg-type]
+        given = {"headers": headers, "params": params, "verify": verify, "ssl": ssl, "timeouts": timeouts}
+        return self._call("GET", url, {**given, "follow": follow, "http2": http2, **more})
+
+    def head(
+        self,
+        url: str | URL,
+        headers: HeadersLike | None = None,
+        params: ParamsLike | None = None,
+        verify: bool = True,
+        ssl: _ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        follow: bool | None = None,
+        http2: bool = False,
+        **more: Unpack[MoreOptions],
+    ) -> Call:
+        """HEAD; see `request`."""
+        given = {"headers": headers, "params": params, "verify": verify, "ssl": ssl, "timeouts": timeouts}
+        return self._call("HEAD", url, {**given, "follow": follow, "http2": http2, **more})
+
+    def options(
+        self,
+        url: str | URL,
+        headers: HeadersLike | None = None,
+        params: ParamsLike | None = None,
+        verify: bool = True,
+        ssl: _ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        follow: bool | None = None,
+        http2: bool = False,
+        **more: Unpack[MoreOptions],
+    ) -> Call:
+        """OPTIONS; see `request`."""
+        given = {"headers": headers, "params": params, "verify": verify, "ssl": ssl, "timeouts": timeouts}
+        return self._call("OPTIONS", url, {**given, "follow": follow, "http2": http2, **more})
+
+    def post(
+        self,
+        url: str | URL,
+        data: Any = None,
+        headers: HeadersLike | None = None,
+        json: Any = None,
+        params: ParamsLike | None = None,
+        json_serializer: Callable[[Any], str | bytes] | None = None,
+        multipart: bool = False,
+        verify: bool = True,
+        ssl: _ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        follow: bool | None = None,
+        http2: bool = False,
+        *,
+        files: Any = None,
+        cookies: Mapping[str, str] | None = None,
+        max_redirects: int | None = None,
+        raise_for_status: bool | None = None,
+    ) -> Call:
+        """POST; see `request`."""
+        return self.request(
+            url,
+            "POST",
+            headers,
+            params,
+            data,
+            json,
+            json_serializer,
+            multipart,
+            verify,
+            ssl,
+            timeouts,
+            follow,
+            http2,
+            files=files,
+            cookies=cookies,
+            max_redirects=max_redirects,
+            raise_for_status=raise_for_status,
+        )
+
+    def put(
+        self,
+        url: str | URL,
+        data: Any = None,
+        headers: HeadersLike | None = None,
+        json: Any = None,
+        params: ParamsLike | None = None,
+        json_serializer: Callable[[Any], str | bytes] | None = None,
+        multipart: bool = False,
+        verify: bool = True,
+        ssl: _ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        follow: bool | None = None,
+        http2: bool = False,
+        *,
+        files: Any = None,
+        cookies: Mapping[str, str] | None = None,
+        max_redirects: int | None = None,
+        raise_for_status: bool | None = None,
+    ) -> Call:
+        """PUT; see `request`."""
+        return self.request(
+            url,
+            "PUT",
+            headers,
+            params,
+            data,
+            json,
+            json_serializer,
+            multipart,
+            verify,
+            ssl,
+            timeouts,
+            follow,
+            http2,
+            files=files,
+            cookies=cookies,
+            max_redirects=max_redirects,
+            raise_for_status=raise_for_status,
+        )
+
+    def patch(
+        self,
+        url: str | URL,
+        data: Any = None,
+        headers: HeadersLike | None = None,
+        json: Any = None,
+        params: ParamsLike | None = None,
+        json_serializer: Callable[[Any], str | bytes] | None = None,
+        multipart: bool = False,
+        verify: bool = True,
+        ssl: _ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        follow: bool | None = None,
+        http2: bool = False,
+        *,
+        files: Any = None,
+        cookies: Mapping[str, str] | None = None,
+        max_redirects: int | None = None,
+        raise_for_status: bool | None = None,
+    ) -> Call:
+        """PATCH; see `request`."""
+        return self.request(
+            url,
+            "PATCH",
+            headers,
+            params,
+            data,
+            json,
+            json_serializer,
+            multipart,
+            verify,
+            ssl,
+            timeouts,
+            follow,
+            http2,
+            files=files,
+            cookies=cookies,
+            max_redirects=max_redirects,
+            raise_for_status=raise_for_status,
+        )
+
+    def delete(
+        self,
+        url: str | URL,
+        data: Any = None,
+        headers: HeadersLike | None = None,
+        json: Any = None,
+        params: ParamsLike | None = None,
+        json_serializer: Callable[[Any], str | bytes] | None = None,
+        multipart: bool = False,
+        verify: bool = True,
+        ssl: _ssl.SSLContext | None = None,
+        timeouts: Timeouts | None = None,
+        follow: bool | None = None,
+        http2: bool = False,
+        *,
+        files: Any = None,
+        cookies: Mapping[str, str] | None = None,
+        max_redirects: int | None = None,
+        raise_for_status: bool | None = None,
+    ) -> Call:
+        """DELETE; see `request`."""
+        return self.request(
+            url,
+            "DELETE",
+            headers,
+            params,
+            data,
+            json,
+            json_serializer,
+            multipart,
+            verify,
+            ssl,
+            timeouts,
+            follow,
+            http2,
+            files=files,
+            cookies=cookies,
+            max_redirects=max_redirects,
+            raise_for_status=raise_for_status,
+        )
+
+    def stream(self, method: str, url: str | URL, **options: Any) -> Stream:
+        """`async with client.stream("GET", url) as response`: `request` as a context manager and nothing else."""
+        return Stream(self.request(url, method, **options))
+
+
+class Stream:
+    """A call that can only be entered, so that its body is let go of for certain."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def __aenter__(self) -> HttpResponse:
+        return await self._call.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._call.__aexit__(kind, error, traceback)

@@ -1,0 +1,120 @@
+"""The pump between an asyncio transport and a protocol that does no I/O; both roles build on it.
+
+`BufferedProtocol`, because the stdlib transport would otherwise allocate 256 KiB for every read (PERFORMANCE: three times the
+cost of a small exchange).  All streams of a loop share one receive buffer: a selector loop and uvloop call `get_buffer` and
+`buffer_updated` back to back, and what is not consumed by then is copied.  (The proactor loop of Windows does not promise that,
+so there each stream has a buffer of its own.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from weakref import WeakKeyDictionary
+
+from ..errors import ConnectionLost
+
+__all__ = ["READ_SIZE", "Stream"]
+
+READ_SIZE = 262144
+
+_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, bytearray] = WeakKeyDictionary()
+
+
+def _buffer(loop: asyncio.AbstractEventLoop) -> bytearray:
+    if sys.platform == "win32":
+        return bytearray(READ_SIZE)
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = bytearray(READ_SIZE)
+    return buffer
+
+
+class Stream(asyncio.BufferedProtocol):
+    """One transport's protocol: receive buffer, write back-pressure, the end.  A role adds `buffer_updated` and `lost`."""
+
+    __slots__ = ("_buffer", "_drained", "_gone", "_writable", "closing", "loop", "peer", "transport")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, peer: str) -> None:
+        self.loop = loop
+        self.peer = peer  # host:port, for messages
+        self.transport: asyncio.Transport | None = None
+        self.closing = False
+        self._buffer = _buffer(loop)
+        self._writable = True
+        self._drained: asyncio.Future[None] | None = None
+        self._gone: asyncio.Future[None] | None = None
+
+    # -- called by asyncio ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The transport is there."""
+        self.transport = transport  # type: ignore[assignment]
+
+    def get_buffer(self, sizehint: int) -> bytearray | memoryview:
+        """Where the next bytes go."""
+        return self._buffer
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone; `exc` says why, None for an orderly end."""
+        self.closing = True
+        self.lost(exc)
+        self._release_writer(ConnectionLost("the connection broke", peer=self.peer, phase="sending the request"))
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+        self.transport = None
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has room again."""
+        self._writable = True
+        self._release_writer(None)
+
+    # -- for the role --------------------------------------------------------------------------------------------------
+
+    def lost(self, exc: Exception | None) -> None:
+        """The role's part of `connection_lost`; nothing here."""
+
+    async def drain(self) -> None:
+        """Wait until the transport takes more.  Raises `ConnectionLost` if it never will."""
+        if self.transport is None or self.closing:
+            raise ConnectionLost("the connection broke", peer=self.peer, phase="sending the request")
+        if not self._writable:
+            if self._drained is None:
+                self._drained = self.loop.create_future()
+            await self._drained
+
+    def _release_writer(self, error: Exception | None) -> None:
+        waiter, self._drained = self._drained, None
+        if waiter is None or waiter.done():
+            return
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+            waiter.exception()  # a cancelled writer will not fetch it
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def shut(self) -> None:
+        """Close once what was written is sent."""
+        self.closing = True
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once; nothing more is sent or received."""
+        self.closing = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def when_gone(self) -> asyncio.Future[None]:
+        """A future that is done when the transport has closed its socket."""
+        if self._gone is None:
+            self._gone = self.loop.create_future()
+            if self.transport is None:
+                self._gone.set_result(None)
+        return self._gone

@@ -1,0 +1,117 @@
+"""Time limits: the four that a caller sets, and the one timer that enforces them.
+
+A deadline is a number on the thing that has it, in seconds of `time.monotonic`.  No request arms a timer: a `Watch` keeps a
+single one, set for the earliest deadline it was told of.  A deadline that was met or moved meanwhile is noticed only when the
+timer fires; then everything watched is looked over once and the timer set anew.  So a request costs two comparisons, and 10,000
+idle connections cost nothing between two sweeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from math import inf, isfinite
+from time import monotonic
+from typing import Protocol
+
+from ..errors import UsageError
+
+__all__ = ["NEVER", "Timeouts", "Watch", "Watched"]
+
+NEVER = inf
+
+# Deadlines closer together than this share a sweep, so that ten thousand distinct ones cannot cost ten thousand sweeps.
+GRAIN = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Time limits of a request, in seconds; None or 0 for no limit.
+
+    sock_connect     DNS, TCP, TLS and proxy handshakes of one dial: `ConnectTimeout`
+    sock_read        each wait for the peer's next bytes: `ReadTimeout`
+    pool_acquire     waiting for a free connection: `PoolTimeout`
+    request_timeout  the call with its redirects and retries until the response head is there, and on through `content()`,
+                     `text()` and `json()`; a body that is streamed is bounded by `sock_read` alone: `RequestTimeout`
+
+    Raises `UsageError` for anything but None or a finite number that is not negative.
+    """
+
+    sock_connect: float | None = 5
+    sock_read: float | None = 30
+    pool_acquire: float | None = None
+    request_timeout: float | None = 60
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+                raise UsageError(f"{field.name} must be None or seconds, not {value!r}", argument=field.name)
+
+    @property
+    def read(self) -> float:
+        """`sock_read`, infinite for no limit."""
+        return self.sock_read or NEVER
+
+    @property
+    def total(self) -> float:
+        """`request_timeout`, infinite for no limit."""
+        return self.request_timeout or NEVER
+
+    @property
+    def pool(self) -> float:
+        """`pool_acquire`, infinite for no limit."""
+        return self.pool_acquire or NEVER
+
+
+class Watched(Protocol):
+    """Something with a deadline."""
+
+    deadline: float
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed.  May move it; must not raise."""
+
+
+class Watch:
+    """The one timer of a pool.  `watched` gives, at each sweep, everything that may have a deadline."""
+
+    __slots__ = ("_handle", "_loop", "_watched", "next_at")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, watched: Callable[[], Iterable[Watched]]) -> None:
+        self._loop = loop
+        self._watched = watched
+        self._handle: asyncio.TimerHandle | None = None
+        self.next_at = NEVER
+
+    def arm(self, deadline: float) -> None:
+        """See to it that a sweep happens no later than at `deadline`.  Callers compare with `next_at` first, to be fast."""
+        if deadline >= self.next_at:
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        self.next_at = deadline
+        self._handle = self._loop.call_later(max(0.0, deadline - monotonic()), self._sweep)
+
+    def stop(self) -> None:
+        """Let go of the timer."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self.next_at = NEVER
+
+    def _sweep(self) -> None:
+        self._handle = None
+        self.next_at = NEVER
+        # A loop may wake a little early: what is due within the grain is due.
+        now = monotonic() + GRAIN
+        earliest = NEVER
+        for item in list(self._watched()):
+            if item.deadline <= now:
+                item.expire(now)
+            earliest = min(earliest, item.deadline)
+        if earliest < NEVER:
+            self.arm(max(earliest, now))
