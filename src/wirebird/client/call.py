@@ -54,7 +54,7 @@ class Call(Coroutine[Any, Any, HttpResponse]):
 
     def __init__(self, client: HTTPClient, method: str, url: str | URL, given: dict[str, Any] | None) -> None:
         self._client = client
-        self._given = given  # the keywords of the call; None if there were none that mean anything
+        self._given = given  # the keywords of the call; None for a GET that has none, which may take the short cut
         self._started = False
         self._iterator: Generator[Any, Any, HttpResponse] | None = None
         self.method = method

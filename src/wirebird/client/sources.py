@@ -199,16 +199,20 @@ class FileSource:
 
     async def _read(self, size: int) -> bytes:
         """At most `size` bytes (characters, for text); b"" at the end of the file."""
-        if self._blocks:
-            # Handed over in a list, since futures would hold the block while the next is read.
-            handed: list[Any] = []
-            loop = asyncio.get_running_loop()
-            self._reading = loop.run_in_executor(None, lambda: handed.append(self._file.read(size)))
-            # A thread that has begun cannot be cancelled, so it must not be forgotten.
-            await asyncio.shield(self._reading)
-            block = handed.pop()
-        else:
-            block = self._file.read(size)
+        try:
+            if self._blocks:
+                # Handed over in a list, since futures would hold the block while the next is read.
+                handed: list[Any] = []
+                loop = asyncio.get_running_loop()
+                self._reading = loop.run_in_executor(None, lambda: handed.append(self._file.read(size)))
+                # A thread that has begun cannot be cancelled, so it must not be forgotten.
+                await asyncio.shield(self._reading)
+                block = handed.pop()
+            else:
+                block = self._file.read(size)
+        except ValueError:
+            self._check_open()
+            raise
         if isinstance(block, str):
             return field_bytes(block, self._name)
         if not isinstance(block, (bytes, bytearray, memoryview)):

@@ -47,7 +47,8 @@ class Verbs:
         given = {name: value for name, value in given.items() if value is not _DEFAULTS.get(name)}
         if given.pop("http2", False):
             raise UsageError("http2 must be False: this version speaks HTTP/1.1", argument="http2")
-        return Call(self, method, url, given or None)  # type: ignore[arg-type]
+        plain = method == "GET" and not given
+        return Call(self, method, url, None if plain else given)  # type: ignore[arg-type]
 
     def request(
         self,

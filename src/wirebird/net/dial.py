@@ -235,16 +235,11 @@ async def _connect_tcp(
 
     task = cast("asyncio.Task[object]", asyncio.current_task())
     cancels = task.cancelling()
-    sock: socket.socket | None = None
     try:
         sock = await aiohappyeyeballs.start_connection(
             remote, local_addr_infos=local, happy_eyeballs_delay=delay or None, interleave=1, loop=loop
         )
-        # asyncio does this for the sockets it opens itself, uvloop for all.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, RuntimeError) as exc:  # uvloop: RuntimeError for a file descriptor in use
-        if sock is not None:
-            sock.close()
         raise _connect_error(exc, peer, [info[4][0] for info in remote]) from exc
     if task.cancelling() > cancels:
         # While the race waits for its losers to end, a cancellation reaches them in place of this task, and is lost with them.

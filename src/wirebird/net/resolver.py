@@ -251,10 +251,9 @@ class NameCache:
 
     def _land(self, key: tuple[str, int], flight: _Flight, task: asyncio.Task[list[list[AddrInfo]]]) -> None:
         """The look-up ended: remember its answer.  Runs before the callers wake, which were added to the task after this."""
-        wanted = self._flights.get(key) is flight
         self._drop(key, flight)
         # `exception()` also marks it as seen, should every caller have left.
-        if task.cancelled() or task.exception() is not None or not wanted or self._ttl == 0:
+        if task.cancelled() or task.exception() is not None or self._ttl == 0:
             return
         self._entries.pop(key, None)
         while len(self._entries) >= self._max_entries:
