@@ -1,0 +1,55 @@
+"""The libraries that are compared: one file each, all with the same five methods.
+
+Each is used as its documentation recommends for speed: one client for all requests, its limit of connections set to what the
+workload asks for, the body always read to the end, the status always looked at.  Time limits are each library's own defaults, but
+httpx's.  Policies that wirebird leaves off by default (cookies, redirects, proxies of the environment) are off, where there is a
+switch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+__all__ = ["NAMES", "PEERS", "Contender", "Setup", "UnexpectedStatus", "load"]
+
+PEERS = ("aiohttp", "aiosonic", "httpx", "wreq", "pyreqwest")
+NAMES = ("bare", "wirebird", *PEERS)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a client is built for: `connections` at most, and the PEM file of the `authority` to trust (`None` for plain HTTP)."""
+
+    connections: int
+    callers: int
+    authority: str | None
+
+
+class UnexpectedStatus(Exception):
+    """The answer was not a 200."""
+
+
+class Contender(Protocol):
+    """A client, built inside the running loop."""
+
+    def __init__(self, setup: Setup) -> None: ...
+
+    async def get(self, url: str) -> int:
+        """Read the whole body into memory; return its length."""
+
+    async def post_json(self, url: str, value: Any) -> Any:
+        """Post `value` as JSON; return the decoded answer."""
+
+    async def stream(self, url: str) -> int:
+        """Read the body piece by piece; return the sum of their lengths."""
+
+    async def upload(self, url: str, path: str) -> int:
+        """Post the file at `path`; return the value of `received` in the JSON answer."""
+
+
+def load(name: str) -> type[Contender]:
+    """The contender called `name`; `ImportError` if its library is not installed."""
+    contender: type[Contender] = import_module(f".{name}", __name__).Client
+    return contender

@@ -1,0 +1,47 @@
+"""aiohttp: one session, cookies off as with wirebird."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import aiohttp
+
+from . import Setup, UnexpectedStatus
+
+__all__ = ["Client"]
+
+
+class Client:
+    def __init__(self, setup: Setup) -> None:
+        context = ssl.create_default_context(cafile=setup.authority) if setup.authority else True
+        connector = aiohttp.TCPConnector(limit=setup.connections, ssl=context, keepalive_timeout=120)
+        self.session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def get(self, url: str) -> int:
+        async with self.session.get(url, allow_redirects=False) as response:
+            if response.status != 200:
+                raise UnexpectedStatus(response.status)
+            return len(await response.read())
+
+    async def post_json(self, url: str, value: Any) -> Any:
+        async with self.session.post(url, json=value, allow_redirects=False) as response:
+            if response.status != 200:
+                raise UnexpectedStatus(response.status)
+            return await response.json()
+
+    async def stream(self, url: str) -> int:
+        total = 0
+        async with self.session.get(url, allow_redirects=False) as response:
+            if response.status != 200:
+                raise UnexpectedStatus(response.status)
+            async for chunk in response.content.iter_chunked(65536):
+                total += len(chunk)
+        return total
+
+    async def upload(self, url: str, path: str) -> int:
+        with open(path, "rb") as file:
+            async with self.session.post(url, data=file, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise UnexpectedStatus(response.status)
+                return int((await response.json())["received"])

@@ -1,0 +1,125 @@
+"""What is asked of every contender."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["HUGE", "JSON_BODY", "LARGE", "SMALL_BODY", "WORKLOADS", "Workload"]
+
+SMALL_BODY = b'{"message": "Hello, World!", "id": 1234567890, "ok": true}'  # 58 bytes
+JSON_BODY: dict[str, Any] = {"id": 1234567890, "name": "wirebird", "tags": ["fast", "strict"], "price": 12.5, "active": True}
+LARGE = 1024 * 1024
+HUGE = 100 * 1000 * 1000
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the comparison.
+
+    `operation` names the contender's method; `target` names the URL of the origin; `callers` ask at the same time over
+    `connections` connections, `idle` of which lie in the pool meanwhile; `expected` is what every call must return.
+    """
+
+    name: str
+    title: str
+    operation: str
+    target: str
+    callers: int
+    connections: int
+    expected: Any
+    idle: int = 0
+    loops: tuple[str, ...] = ("asyncio", "uvloop")
+    rounds: int = 99
+    bare: bool = True
+    limit: float = 20.0  # seconds after which a run is stopped
+    note: str = ""
+
+    @property
+    def bulk(self) -> bool:
+        """Whether bytes, not requests, are what counts."""
+        return self.operation in ("stream", "upload")
+
+
+_SMALL = len(SMALL_BODY)
+_IDLE_NOTE = (
+    "50 callers on the embedded server. All connections are open at once before the measurement: "
+    "each of as many concurrent requests is held until the last of them has arrived."
+)
+_ROWS = (
+    Workload("get_small_1", "Small GET, one caller, one connection", "get", "small", 1, 1, _SMALL),
+    Workload("get_small_50", "Small GET, 50 callers, 50 connections", "get", "small", 50, 50, _SMALL),
+    Workload(
+        "get_small_1000",
+        "Small GET, 1,000 callers, 100 connections",
+        "get",
+        "small",
+        1000,
+        100,
+        _SMALL,
+        bare=False,
+        limit=8.0,
+        note="There is no bare loop here: it has no callers that wait. wreq has no limit of connections: a semaphore stands in.",
+    ),
+    Workload(
+        "get_varying_50",
+        "Small GET, 50 callers, every response head different",
+        "get",
+        "varying",
+        50,
+        50,
+        _SMALL,
+        note="Fresh request id, ETag and trace id in each head: remembering heads gains nothing.",
+    ),
+    Workload("post_json_50", "POST of a small JSON, answer decoded, 50 callers", "post_json", "echo", 50, 50, JSON_BODY),
+    Workload("tls_get_50", "Small GET over TLS, keep-alive, 50 callers", "get", "tls", 50, 50, _SMALL),
+    Workload("get_1mb", "1 MiB GET into memory, one caller", "get", "1mb", 1, 1, LARGE),
+    Workload(
+        "stream_100mb",
+        "100 MB streamed to a consumer",
+        "stream",
+        "100mb",
+        1,
+        1,
+        HUGE,
+        note="The consumer counts the bytes and drops them. Growth: of the peak resident size since a small request before.",
+    ),
+    Workload(
+        "upload_100mb",
+        "100 MB uploaded from a file",
+        "upload",
+        "upload",
+        1,
+        1,
+        HUGE,
+        note="Where a library takes no file object, it gets a generator that reads 256 KiB at a time.",
+    ),
+    Workload(
+        "idle_10",
+        "Small GET, 50 callers, 10 more connections idle in the pool",
+        "get",
+        "idle",
+        50,
+        60,
+        _SMALL,
+        10,
+        ("asyncio",),
+        2,
+        note=_IDLE_NOTE,
+    ),
+    Workload(
+        "idle_10000",
+        "Small GET, 50 callers, 10,000 more connections idle in the pool",
+        "get",
+        "idle",
+        50,
+        10_050,
+        _SMALL,
+        10_000,
+        ("asyncio",),
+        2,
+        limit=20.0,
+        note=_IDLE_NOTE + " Memory per connection: growth of the resident size until they lie idle.",
+    ),
+)
+WORKLOADS = {row.name: row for row in _ROWS}
