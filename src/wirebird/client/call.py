@@ -6,7 +6,7 @@
 A call is a coroutine: `asyncio.create_task`, `gather` and `run` take it.
 
 The short cut.  A GET of a URL that was requested before, with nothing else said and no policy configured, goes out as the bytes
-it went out as the last time: `_short` takes a connection, writes them, and waits.  If all connections are busy it stands in line
+it went out as the last time: `__await__` takes a connection, writes them, and waits.  If all connections are busy it stands in line
 with its bytes, and the connection that becomes free sends them at once, before the caller wakes up.  `bench/` measures what this
 saves against the way through the pipeline, which every other call takes, and this one too as soon as anything is unusual.
 """
@@ -14,6 +14,7 @@ saves against the way through the pipeline, which every other call takes, and th
 from __future__ import annotations
 
 import asyncio
+from asyncio import Future, get_running_loop
 from collections.abc import Coroutine, Generator
 from time import monotonic
 from types import TracebackType
@@ -37,11 +38,12 @@ __all__ = ["Call", "Plan"]
 
 
 class Plan:
-    """How a plain GET of one URL goes out: the route, and the whole request as bytes."""
+    """How a plain GET of one URL goes out: the pool, the route, and the whole request as bytes."""
 
-    __slots__ = ("key", "route", "wire")
+    __slots__ = ("key", "pool", "route", "wire")
 
-    def __init__(self, route: Route, wire: bytes) -> None:
+    def __init__(self, pool: SmartPool, route: Route, wire: bytes) -> None:
+        self.pool = pool
         self.route = route
         self.key = route.key
         self.wire = wire
@@ -70,31 +72,27 @@ class Call(Coroutine[Any, Any, HttpResponse]):
             raise RuntimeError(f"cannot reuse {self!r}: it was awaited before")
         self._started = True
         client = self._client
-        if self._given is None:
-            plan = client.plans.get(self.url)
-            if plan is not None and client.connector.loop is asyncio.get_running_loop():
-                pool = client.connector.peek()
-                if pool is not None:
-                    return (yield from self._short(client, pool, plan))
-        return (yield from client.perform(self.method, self.url, self._given or {}).__await__())
+        plan = client.plans.get(self.url) if self._given is None else None
+        if plan is None or (pool := plan.pool).loop is not get_running_loop() or pool.closed:
+            return (yield from client.perform(self.method, self.url, self._given or {}).__await__())
 
-    def _short(self, client: HTTPClient, pool: SmartPool, plan: Plan) -> Generator[Any, Any, HttpResponse]:
+        # The short cut.
         now = monotonic()
         timeouts = client.timeouts
         total_at = now + client.total
-        waiter: asyncio.Future[HttpResponse | None] = asyncio.Future(loop=client.connector.loop)
+        waiter: asyncio.Future[HttpResponse | None] = Future(loop=pool.loop)
         ticket: _Queued | None = None
         connection = pool.checkout(plan.key, now)
         if connection is None:
             if pool.is_full(plan.key):
-                ticket = _Queued(self, plan, pool, waiter, timeouts, now, total_at)
+                ticket = _Queued(self, plan, waiter, timeouts, now, total_at)
                 pool.queue(ticket)
             else:
                 connection = yield from client.connector.acquire(plan.route, timeouts, total_at).__await__()
                 now = monotonic()
-        if connection is not None:
-            connection.begin(b"GET", plan.wire, waiter, self, timeouts, now, total_at)
         try:
+            if connection is not None:
+                connection.begin(b"GET", plan.wire, waiter, self, timeouts, now, total_at)
             response = yield from waiter
         except ConnectionLost:
             if ticket is not None:
@@ -167,13 +165,12 @@ class _Queued(Ticket):
         self,
         call: Call,
         plan: Plan,
-        pool: SmartPool,
         waiter: asyncio.Future[HttpResponse | None],
         timeouts: Timeouts,
         now: float,
         total_at: float,
     ) -> None:
-        super().__init__(pool, plan.key, waiter, timeouts, now, total_at)
+        super().__init__(plan.pool, plan.key, waiter, timeouts, now, total_at)
         self.call = call
         self.plan = plan
         self.connection: Http1Connection | None = None

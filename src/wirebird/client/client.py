@@ -257,7 +257,7 @@ class HTTPClient(Verbs):
             self.plans.clear()
         options = request.options
         route = self.connector.route(request.destination, options.ssl, options.verify)
-        self.plans[url] = Plan(route, encode_head(request)[0])
+        self.plans[url] = Plan(self.connector.pool, route, encode_head(request)[0])
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 

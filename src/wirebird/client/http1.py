@@ -157,7 +157,9 @@ class Http1Connection(Stream):
 
         `source` is what the response will say it came from, `now` and `total_at` are on the clock of `time.monotonic`.
         """
-        self.requests += 1
+        self.requests = requests = self.requests + 1
+        if requests >= self.max_requests:
+            self._last = True
         self.parser.expect(method)
         self._waiter = waiter
         self._source = source
@@ -248,11 +250,15 @@ class Http1Connection(Stream):
             if count == 2 or (count == 3 and type(events[1]) is bytes):
                 # The whole response at once: the way of nearly every small one.
                 self._waiter = None
+                now = monotonic()
                 if not waiter.done():
-                    response = HttpResponse(head, events[1] if count == 3 else b"", self._source)  # type: ignore[arg-type]
-                    response.elapsed = monotonic() - self._began
-                    waiter.set_result(response)
-                self._settle(not head.keep_alive)  # type: ignore[union-attr]
+                    body = events[1] if count == 3 else b""
+                    waiter.set_result(HttpResponse(head, body, self._source, None, now - self._began))  # type: ignore[arg-type]
+                if self._last or self.sending or not head.keep_alive or self.parser.leftover:  # type: ignore[union-attr]
+                    self._settle(True)
+                else:
+                    self._source = None
+                    self.pool.release(self, now)  # type: ignore[union-attr]
                 return
         self._dispatch(events)
 
@@ -285,9 +291,7 @@ class Http1Connection(Stream):
         self._last = self._last or not head.keep_alive
         self.total_at = NEVER  # from here on only `collect` has a total limit
         if not waiter.done():
-            response = HttpResponse(head, None, self._source, body)
-            response.elapsed = monotonic() - self._began
-            waiter.set_result(response)
+            waiter.set_result(HttpResponse(head, None, self._source, body, monotonic() - self._began))
         return body
 
     def _finish(self, end: End) -> None:
@@ -314,7 +318,7 @@ class Http1Connection(Stream):
                 self._continue.set_result(None)
             self.deadline = NEVER
             return
-        if last or self._last or self.closing or self.parser.leftover or self.requests >= self.max_requests:
+        if last or self._last or self.closing or self.parser.leftover:
             pool.discard(self)
             self.shut()
         else:

@@ -58,14 +58,21 @@ class HttpResponse:
     _decoder: Decoder | None
     _rest: bytes
 
-    def __init__(self, head: ResponseHead, body: bytes | None, source: Any, incoming: Incoming | None = None) -> None:
+    def __init__(
+        self,
+        head: ResponseHead,
+        body: bytes | None,
+        source: Any,
+        incoming: Incoming | None = None,
+        elapsed: float = 0.0,
+    ) -> None:
         self.head = head
         self._body = body  # as it came, complete; None while it is on its way
         self._source = source  # the request, or the call that stands for a plain one
         self._incoming = incoming
         self._streamed: bool | None = None  # read in pieces: whether what is complete was given out
         self.history: tuple[HttpResponse, ...] = ()
-        self.elapsed = 0.0
+        self.elapsed = elapsed
         if incoming is not None:
             self._claim = Claim(incoming)
 

@@ -23,7 +23,7 @@ _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TEXT = r"[^\x00-\x08\x0a-\x1f\x7f]"
 _is_token = re.compile(_TOKEN + "+").fullmatch
 _is_value = re.compile(_TEXT + "*").fullmatch
-_is_block = re.compile(f"(?:{_TOKEN}++:{_TEXT}*+\r\n)*+").fullmatch
+_is_block = re.compile(f"(?:{_TOKEN}++\0{_TEXT}*+\r\n)*+").fullmatch
 _field_bytes = re.compile(rb"([^:\r\n]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 _field_text = re.compile(r"([^:\r\n]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 
@@ -63,20 +63,18 @@ def encode_fields(fields: Iterable[tuple[str, str]], argument: str = "headers") 
     Raises `InvalidHeader` for a name that is no token, or a value that is not text or holds CR, LF, NUL or another control.
     """
     try:
-        lines = [f"{name + ': '}{value + _CRLF}" for name, value in fields]
+        lines = [name + "\0" + value + "\r\n" for name, value in fields]
         block = "".join(lines)
-        # The count keeps a CRLF inside a value from passing as the start of another, well-formed, field.
+        # NUL, which neither may hold, keeps a colon in a name from being the separator; the count keeps a CRLF in a value from
+        # passing as the end of one field and the start of another.
         if _is_block(block) and block.count("\n") == len(lines):
-            return block.encode()
+            return block.replace("\0", ": ").encode()
     except (TypeError, UnicodeEncodeError):
         pass
     for name, value in fields:
         check_token(name, f"{argument} name")
         check_value(value, f"{argument}[{name!r}]")
     raise InvalidHeader(f"{argument} must hold text that UTF-8 can encode", argument=argument)
-
-
-_CRLF = "\r\n"
 
 
 def split_fields(block: bytes) -> list[tuple[bytes, bytes]]:

@@ -135,6 +135,7 @@ class SmartPool:
         "connector",
         "in_use",
         "keepalive_timeout",
+        "loop",
         "opened",
         "per_host",
         "pool_size",
@@ -152,7 +153,8 @@ class SmartPool:
         self.connection_cls = connection_cls
         self.per_host = connector.pool_size_per_host or pool_size
         self.keepalive_timeout = connector.keepalive_timeout
-        self.watch = Watch(asyncio.get_running_loop(), self._watched)
+        self.loop = asyncio.get_running_loop()
+        self.watch = Watch(self.loop, self._watched)
         self.connections: set[Any] = set()  # every open connection
         self.in_use = 0  # slots at work: connections that are not idle, and dials
         self.waiting = 0
@@ -235,22 +237,25 @@ class SmartPool:
         self._serve_any()
         self._check_quiet()
 
-    def release(self, connection: Any) -> None:
-        """A connection in use is fit for another request."""
-        if connection not in self.connections:
-            return
-        if connection.closing or self.closed:
+    def release(self, connection: Any, now: float | None = None) -> None:
+        """A connection in use is fit for another request; `now` is `time.monotonic`, for those who just asked it.
+
+        One that is closing, as every discarded one is, is discarded.
+        """
+        if connection.closing:
             self.discard(connection)
             connection.shut()
         elif not self.waiting or not self._pass_on(connection):
-            self.in_use -= 1
-            deadline = connection.deadline = monotonic() + self.keepalive_timeout
+            deadline = connection.deadline = (now or monotonic()) + self.keepalive_timeout
             if deadline < self.watch.next_at:
                 self.watch.arm(deadline)
-            stack = self._idle.get(connection.key)
-            if stack is None:
-                stack = self._idle[connection.key] = self._new_stack()
-            stack[connection] = None
+            key = connection.key
+            if key in self._idle:
+                self._idle[key][connection] = None
+            else:
+                stack = self._idle[key] = self._new_stack()
+                stack[connection] = None
+            self.in_use -= 1
             if not self.in_use:
                 self._check_quiet()
 
@@ -286,7 +291,7 @@ class SmartPool:
         """A future that is done as soon as no slot is in use and nobody waits for one."""
         quiet = self._quiet
         if quiet is None:
-            quiet = self._quiet = asyncio.get_running_loop().create_future()
+            quiet = self._quiet = self.loop.create_future()
             self._check_quiet()
         return quiet
 
@@ -365,7 +370,7 @@ class SmartPool:
 
         Raises `PoolTimeout` after `timeouts.pool_acquire`, `RequestTimeout` at `total_at`.
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = self.loop.create_future()
         ticket = Ticket(self, key, future, timeouts, monotonic(), total_at)
         self.queue(ticket)
         try:

@@ -66,6 +66,9 @@ class End:
 
 END: Final = End()
 
+# RFC 9112 6.3, steps 1 and 2: after these the head alone does not say where the response ends.
+_FRAMED_BY_METHOD: Final = frozenset({b"HEAD", b"CONNECT"})
+
 Event: TypeAlias = "Head | bytes | End"
 
 # RFC 9112 7.1: 1*HEXDIG, capped, and extensions that are looked over and ignored.  No white space: senders have no use for it.
@@ -128,9 +131,11 @@ class Parser:
         if self.state is not DONE or self.leftover:
             raise RuntimeError(f"{self!r} is not ready for another message")
         self._method = method
-        self._switching = switching
-        self._informational = 0
-        self.state = HEAD if method == b"HEAD" or method == b"CONNECT" else READY
+        if method in _FRAMED_BY_METHOD or switching:
+            self._switching = switching
+            self.state = HEAD
+        else:
+            self.state = READY
 
     def proceed(self) -> list[Event]:
         """Server role: go on to the next request; gives the events of what has already arrived of it."""
@@ -296,6 +301,8 @@ class Parser:
 
     def _begin_body(self, length: int, events: list[Event]) -> None:
         self.received = 0
+        self._informational = 0
+        self._switching = False
         if length > 0:
             self.left = length
             self.state = SIZED
