@@ -13,13 +13,18 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BodyConsumed, LimitExceeded, WirebirdError
+from ..net.timeouts import NEVER
 
 if TYPE_CHECKING:
     from .http1 import Http1Connection
 
-__all__ = ["READ_AHEAD", "Claim", "Incoming", "Landing"]
+__all__ = ["READ_AHEAD", "Claim", "WINDOW", "Incoming", "Landing"]
 
 READ_AHEAD: Final = 65536
+
+# A body that is not received in place is taken from the socket in parts of this size: larger ones would each be memory fresh from
+# the operating system, which costs more than the copy.
+WINDOW: Final = 65536
 
 # A length that the peer merely claims is given this much memory at first, and then four times what has arrived.
 _FIRST: Final = 4 * 1024 * 1024
@@ -30,51 +35,72 @@ DRAIN_TIME: Final = 1.0
 
 # Below this, collecting pieces and joining them is cheaper than preparing a place.
 _WORTHWHILE: Final = 65536
+_WORTHWHILE_PIECE: Final = 16384
+
+
+class _Room(BytesIO):
+    """The garbage collector closes what it finds in a cycle, and a BytesIO of which there is a view may not be closed."""
+
+    def close(self) -> None:
+        """Close if that is possible; there is nothing to flush."""
+        try:
+            super().close()
+        except BufferError:
+            pass
 
 
 class Landing:
     """A place of known size that bytes are received into, and that becomes `bytes` without another copy.
 
-    A `BytesIO` holds a bytes object, lets it be written through a view, and gives it away as it is.
+    A `BytesIO` holds a bytes object, lets it be written through a view, and gives it away as it is, once no view is left.  A
+    transport lets go of the view it writes to after `buffer_updated`: so room is made, and the whole is taken, only later.
     """
 
-    __slots__ = ("_io", "_room", "_total", "view")
+    __slots__ = ("_at", "_io", "_room", "_view", "total")
 
     def __init__(self, total: int, begin: bytes) -> None:
-        self._total = total
+        self.total = total
         self._room = max(min(total, _FIRST), len(begin))
-        self._io = BytesIO(bytes(self._room))
-        self.view = self._io.getbuffer()
-        self.view[: len(begin)] = begin
-        self.view = self.view[len(begin) :]
+        self._io = _Room(bytes(self._room))
+        self._at = len(begin)
+        view = self._io.getbuffer()
+        view[: self._at] = begin
+        self._view = view[self._at :]
 
-    def advance(self, size: int) -> None:
-        """`size` bytes were received at the start of `view`."""
-        self.view = self.view[size:]
-        if not self.view and self._room < self._total:
-            at = self._room
-            self._room = min(self._total, at * _GROWTH)
-            self.view.release()
+    def room(self) -> memoryview:
+        """Where the next bytes go."""
+        if self._at == self._room:
+            self._view.release()
+            self._room = min(self.total, self._at * _GROWTH)
             self._io.seek(self._room - 1)
             self._io.write(b"\0")
-            self.view = self._io.getbuffer()[at:]
+            self._view = self._io.getbuffer()[self._at :]
+        return self._view
+
+    def advance(self, size: int) -> bool:
+        """`size` bytes were received at the start of `room()`; whether that was all."""
+        self._at += size
+        self._view = self._view[size:]
+        return self._at == self.total
 
     def finish(self) -> bytes:
         """The whole."""
-        self.view.release()
-        self.view = memoryview(b"")
+        self._view.release()
         return self._io.getvalue()
 
 
 class Incoming:
-    """A response body on its way.  One reader at a time."""
+    """A response body on its way.  One reader at a time, or several who collect it whole."""
 
     __slots__ = (
         "_buffered",
         "_collecting",
         "_connection",
+        "_piece_size",
         "_pieces",
-        "_waiter",
+        "_readers",
+        "_waiters",
+        "_whole",
         "complete",
         "error",
         "paused",
@@ -84,11 +110,14 @@ class Incoming:
         "unwanted",
     )
 
-    def __init__(self, connection: Http1Connection) -> None:
-        self._connection: Http1Connection | None = connection
-        self._pieces: deque[bytes] = deque()
+    def __init__(self, connection: Http1Connection | None, whole: bytes | None = None) -> None:
+        self._connection = connection
+        self._pieces: deque[bytes | Landing] = deque()
+        self._piece_size = 0  # of the pieces that are received in place; 0 if they come as they come
         self._buffered = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self._readers = 0  # those who wait, and those who were woken and did not run yet
+        self._whole: bytes | None = None  # collected, and there is another reader who wants it
         self._collecting = False
         self.paused = False
         self.complete = False
@@ -96,7 +125,12 @@ class Incoming:
         self.trailers = b""
         self.received = 0
         self.unwanted = False
-        self.total_at = connection.total_at  # of the request; binding for a body that is collected, not for one that is streamed
+        # The request's: binding for a body that is collected, not for one that is streamed.
+        self.total_at = connection.total_at if connection is not None else NEVER
+        if whole is not None:
+            self._pieces.append(whole)
+            self._buffered = len(whole)
+            self.complete = True
 
     # -- the connection's side -----------------------------------------------------------------------------------------
 
@@ -108,16 +142,24 @@ class Incoming:
         self._pieces.append(piece)
         self._buffered += len(piece)
         self.received += len(piece)
-        if self._buffered >= READ_AHEAD and not self._collecting and not self.paused and self._connection is not None:
-            self.paused = True
-            self._connection.pause()
+        self._check_read_ahead()
         self._wake()
 
-    def land(self, whole: bytes) -> None:
-        """All of it was received in place."""
-        self._pieces.append(whole)
-        self._buffered = len(whole)
-        self.received = len(whole)
+    def landed(self, landing: Landing, left: int) -> Landing | None:
+        """A piece was received in place, and `left` bytes of the body are to come: where to, or None for anywhere."""
+        self._pieces.append(landing)
+        self._buffered += landing.total
+        if not left or not self._piece_size:
+            return None
+        self._check_read_ahead()
+        self._wake()
+        return Landing(min(self._piece_size, left), b"")
+
+    def _check_read_ahead(self) -> None:
+        limit = max(READ_AHEAD, 2 * self._piece_size)
+        if self._buffered >= limit and not self._collecting and not self.paused and self._connection is not None:
+            self.paused = True
+            self._connection.pause()
 
     def finish(self, trailers: bytes) -> None:
         """That was the last piece."""
@@ -133,9 +175,10 @@ class Incoming:
         self._wake()
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     # -- the reader's side ---------------------------------------------------------------------------------------------
 
@@ -145,7 +188,8 @@ class Incoming:
             if self.complete:
                 return b""
             await self._wait()
-        piece = self._pieces.popleft()
+        first = self._pieces.popleft()
+        piece = first.finish() if isinstance(first, Landing) else first
         self._buffered -= len(piece)
         if self.paused and self._buffered < READ_AHEAD:
             self.paused = False
@@ -153,32 +197,48 @@ class Incoming:
                 self._connection.resume()
         return piece
 
+    def deliver_in(self, size: int) -> None:
+        """Receive the rest of a body of known length in pieces of `size`, in place, where that is worth while."""
+        connection = self._connection
+        if connection is None or size < _WORTHWHILE_PIECE or self._piece_size or not connection.is_sized():
+            return
+        begin = self._joined()
+        whole = len(begin) - len(begin) % size
+        self._pieces.extend(begin[at : at + size] for at in range(0, whole, size))
+        self._buffered = whole
+        rest = begin[whole:]
+        self._piece_size = size
+        connection.land(Landing(min(size, len(rest) + connection.parser.left), rest))
+
+    def _joined(self) -> bytes:
+        """All that is here, as one."""
+        pieces = [piece.finish() if isinstance(piece, Landing) else piece for piece in self._pieces]
+        self._pieces.clear()
+        self._buffered = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     async def collect(self, max_size: int | None) -> bytes:
         """All that is left, as one, within the total time limit.  Raises `LimitExceeded` as soon as it must pass `max_size`."""
-        if self.complete and not self._pieces:
-            return b""
         connection = self._connection
-        if connection is not None:
+        if connection is not None and not self._collecting:
             left = connection.parser.left if connection.is_sized() else 0
             if max_size is not None and self._buffered + left > max_size:
                 raise self._too_large(max_size)
             self._collecting = True
             connection.total_at = self.total_at
             if left >= _WORTHWHILE:
-                begin = b"".join(self._pieces)
-                self._pieces.clear()
+                begin = self._joined()
                 connection.land(Landing(len(begin) + left, begin))
             self.paused = False
             connection.resume()
-            while not self.complete:
-                await self._wait()
-                if max_size is not None and self._buffered > max_size:
-                    raise self._too_large(max_size)
-        elif self.error is not None:
-            raise self.error
-        whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces.clear()
-        self._buffered = 0
+        while not self.complete:
+            await self._wait()
+            if max_size is not None and self._buffered > max_size:
+                raise self._too_large(max_size)
+        if max_size is not None and self._buffered > max_size:
+            raise self._too_large(max_size)
+        whole = self._whole if self._whole is not None else self._joined()
+        self._whole = whole if self._readers else None
         return whole
 
     def _too_large(self, max_size: int) -> WirebirdError:
@@ -186,6 +246,7 @@ class Incoming:
         if self._connection is not None:
             error.locate(self._connection.peer, "reading the body")
         self.drop()
+        self.error = error
         return error
 
     async def _wait(self) -> None:
@@ -194,14 +255,18 @@ class Incoming:
         connection = self._connection
         if connection is None:
             return
-        waiter = self._waiter = connection.loop.create_future()
+        waiter = connection.loop.create_future()
+        self._waiters.append(waiter)
+        self._readers += 1
         connection.await_bytes()
         try:
             await waiter
         except asyncio.CancelledError:
-            # The rest would arrive for nobody.
-            self.drop()
+            self._readers -= 1
+            if not self._readers:
+                self.drop()  # the rest would arrive for nobody
             raise
+        self._readers -= 1
         error: BaseException | None = self.error  # meanwhile
         if error is not None and not self._pieces:
             raise error
@@ -212,6 +277,7 @@ class Incoming:
         if connection is not None:
             self.error = BodyConsumed("the response was closed before its body was read")
             connection.give_up()
+            self._wake()
 
     def dismiss(self) -> None:
         """Nobody wants the rest.  A little of it is waited for, so that the connection can be used again; else it is closed."""
@@ -219,7 +285,7 @@ class Incoming:
         if connection is None or self.unwanted:
             return
         left = connection.parser.left if connection.is_sized() else 0
-        if left > READ_AHEAD or not connection.may_outlive_body():
+        if left > READ_AHEAD or not connection.may_outlive_body() or connection.loop.is_closed():
             self.drop()
             return
         self.unwanted = True

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from yarl import URL
 
 from .._version import VERSION
-from ..errors import ClientClosed, UsageError
+from ..errors import ClientClosed, InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
 from ..models.message import Body, Request
 from ..models.url import ParamsLike, destination, extend_params, join_url, parse_url
@@ -22,7 +22,7 @@ from ..net.pool import Stats
 from ..net.timeouts import Timeouts
 from ..pipeline import Handler, Middleware, compose
 from ..protocol.codings import accept_encoding
-from .call import Plan
+from .plain import Plan
 from .connector import TCPConnector
 from .options import Options
 from .response import HttpResponse
@@ -39,6 +39,8 @@ __all__ = ["HTTPClient", "Stats"]
 
 # URLs whose plain GET is kept ready as bytes.
 PLANS = 1024
+
+_SOMEWHERE = URL("http://localhost/")
 
 
 class HTTPClient(Verbs):
@@ -86,15 +88,16 @@ class HTTPClient(Verbs):
         middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
     ) -> None:
         _check_timeouts(timeouts)
-        for name, value in (("max_redirects", max_redirects), ("max_body_size", max_body_size)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-                raise UsageError(f"{name} must be a number, not {value!r}", argument=name)
-        if max_redirects is None:
-            raise UsageError("max_redirects must be a number, not None", argument="max_redirects")
+        _check_number("max_redirects", max_redirects)
+        if max_body_size is not None:
+            _check_number("max_body_size", max_body_size)
+        if params is not None:
+            extend_params(_SOMEWHERE, params)
         self.connector = connector if connector is not None else TCPConnector()
         self.transport = Transport(self.connector)
         self.timeouts = timeouts if timeouts is not None else self.connector.timeouts
         self.total = self.timeouts.total
+        self.first_wait = min(self.timeouts.read, self.total)
         self.plans: dict[str | URL, Plan] = {}
         self._base = parse_url(base_url, "base_url") if base_url is not None else None
         if self._base is not None:
@@ -108,7 +111,8 @@ class HTTPClient(Verbs):
         if auto_decompress:
             self._headers["Accept-Encoding"] = accept_encoding()
         if headers is not None:
-            own = HttpHeaders(headers)
+            own = HttpHeaders()
+            _override(own, headers)
             encode_fields(own.items())
             self._headers.update(own)
         self.settings = Options(
@@ -186,7 +190,7 @@ class HTTPClient(Verbs):
 
     def _options(self, given: Mapping[str, Any]) -> Options:
         settings = self.settings
-        timeouts = given.get("timeouts") or settings.timeouts
+        timeouts = given.get("timeouts", settings.timeouts)
         _check_timeouts(timeouts)
         ssl = given.get("ssl")
         if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
@@ -216,8 +220,10 @@ class HTTPClient(Verbs):
         try:
             request = self.prepare(method, url, given)
             follow = given.get("follow")
+            if (limit := given.get("max_redirects")) is not None:
+                _check_number("max_redirects", limit)
             response = await self._handler(
-                self._follow if follow is None else bool(follow), given.get("max_redirects"), request.options.cookies is not None
+                self._follow if follow is None else bool(follow), limit, request.options.cookies is not None
             )(request)
             if self._plain and not given and method == "GET":
                 self._plan(url, request)
@@ -252,7 +258,9 @@ class HTTPClient(Verbs):
         return handler
 
     def _plan(self, url: str | URL, request: Request) -> None:
-        """Remember how a plain GET of `url` went out."""
+        """Remember how a plain GET of `url` went out, unless its head says more about the exchange than that it happens."""
+        if "connection" in request.headers or "transfer-encoding" in request.headers:
+            return
         if len(self.plans) >= PLANS:
             self.plans.clear()
         options = request.options
@@ -332,9 +340,18 @@ class HTTPClient(Verbs):
 
 def _override(headers: HttpHeaders, own: HeadersLike) -> None:
     try:
-        headers.update(HttpHeaders(own))
+        fields = HttpHeaders(own)
     except (TypeError, ValueError) as error:
         raise UsageError(f"headers must be a mapping or pairs of str: {error}", argument="headers") from error
+    for name, value in fields.items():
+        if not isinstance(value, str):
+            raise InvalidHeader(f"headers[{name!r}] must be str, not {type(value).__name__}", argument="headers")
+    headers.update(fields)
+
+
+def _check_number(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UsageError(f"{name} must be a number, not {value!r}", argument=name)
 
 
 def _check_timeouts(timeouts: object) -> None:

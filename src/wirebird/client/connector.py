@@ -14,7 +14,7 @@ from urllib.parse import ParseResult
 
 from yarl import URL
 
-from ..errors import ConnectTimeout, RequestTimeout, UsageError
+from ..errors import ClientClosed, ConnectionLost, ConnectTimeout, RequestTimeout, UsageError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.url import Destination, destination, parse_url
 from ..net.dial import Target, dial, read_connect_to
@@ -93,10 +93,9 @@ class TCPConnector:
             raise UsageError(f"timeouts must be Timeouts, not {timeouts!r}", argument="timeouts")
         if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
             raise UsageError(f"ssl must be an ssl.SSLContext, not {ssl!r}", argument="ssl")
-        if ttl_dns_cache is not None and (isinstance(ttl_dns_cache, bool) or not ttl_dns_cache >= 0):
-            raise UsageError(f"ttl_dns_cache must be milliseconds, not {ttl_dns_cache!r}", argument="ttl_dns_cache")
-        if isinstance(keepalive_timeout, bool) or not keepalive_timeout >= 0:
-            raise UsageError(f"keepalive_timeout must be seconds, not {keepalive_timeout!r}", argument="keepalive_timeout")
+        if ttl_dns_cache is not None:
+            _check_time("ttl_dns_cache", ttl_dns_cache, "milliseconds")
+        _check_time("keepalive_timeout", keepalive_timeout, "seconds")
         self.pool_size = pool_size
         self.timeouts = timeouts if timeouts is not None else Timeouts()
         self.connection_cls = connection_cls or Http1Connection
@@ -116,6 +115,8 @@ class TCPConnector:
         self._names: NameCache | None = None
         self._pool: SmartPool | None = None
         self._routes: dict[tuple[str, int], Route] = {}
+        self._dials: set[asyncio.Timeout] = set()  # what stops those under way
+        self.closed = False  # nothing more is opened, until another client takes over
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
@@ -186,8 +187,10 @@ class TCPConnector:
         """A connection for `route`: idle, handed over, or new.
 
         `total_at` is the deadline of the request, `fresh` wants a connection that carried nothing yet, `reserved` says that a
-        slot is reserved for it already.  Raises `PoolTimeout`, `RequestTimeout`, and what a dial raises.
+        slot is reserved for it already.  Raises `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what a dial raises.
         """
+        if self.closed:
+            raise ClientClosed("the client was closed", phase="connecting")
         pool = self.pool
         key = route.key
         if reserved:
@@ -208,9 +211,7 @@ class TCPConnector:
         loop = asyncio.get_running_loop()
         target = route.target
         names = self._names
-        if names is None:
-            raise RuntimeError("the connector is not bound to the running loop")
-
+        scope = asyncio.timeout(None)
         def make() -> Any:
             return pool.connection_cls(
                 loop,
@@ -226,15 +227,22 @@ class TCPConnector:
         left = max(total_at - monotonic(), 0.001)
         admitted = False
         try:
-            _, connection = await dial(
-                loop,
-                make,
-                target,
-                names=names,
-                connect_to=self._connect_to,
-                happy_eyeballs_delay=self.happy_eyeballs_delay,
-                timeout=None if limit == left == NEVER else min(limit, left),
-            )
+            async with scope:
+                self._dials.add(scope)
+                if names is None or pool.closed:
+                    raise TimeoutError
+                _, connection = await dial(
+                    loop,
+                    make,
+                    target,
+                    names=names,
+                    connect_to=self._connect_to,
+                    happy_eyeballs_delay=self.happy_eyeballs_delay,
+                    timeout=None if limit == left == NEVER else min(limit, left),
+                )
+            if not connection.is_open():
+                connection.abort()
+                raise ConnectionLost("the peer spoke, or left, before it was asked", peer=target.peer, phase="connecting")
             pool.admit(connection)
             admitted = True
         except ConnectTimeout as error:
@@ -242,7 +250,12 @@ class TCPConnector:
                 raise
             message = f"the request was not done within {timeouts.request_timeout:g} s"
             raise RequestTimeout(message, limit=timeouts.request_timeout, peer=target.peer, phase="connecting") from error
+        except TimeoutError:
+            if not pool.closed:
+                raise
+            raise ClientClosed("the client was closed", peer=target.peer, phase="connecting") from None
         finally:
+            self._dials.discard(scope)
             if not admitted:
                 pool.give_back(route.key)
         return connection
@@ -257,7 +270,8 @@ class TCPConnector:
         raise UsageError("the pool belongs to another connector or event loop", argument="urlparsed")
 
     async def close(self) -> None:
-        """Close the pool and its connections, and forget the names; idempotent."""
+        """Close the pool and its connections, stop what is being dialled, and forget the names; idempotent."""
+        self.closed = True
         pool, names = self._pool, self._names
         if pool is None:
             return
@@ -265,12 +279,22 @@ class TCPConnector:
             self._drop(pool)
             return
         self._pool = self._names = None
-        await pool.cleanup()
-        if names is not None:
-            await names.close()
+        for scope in self._dials:
+            if not scope.expired():
+                scope.reschedule(0)
+        try:
+            await pool.cleanup()
+        finally:
+            if names is not None:
+                await names.close()
 
     # `cleanup` is what the pools call it, and what code that holds a connector may know.
     cleanup = close
+
+
+def _check_time(name: str, value: object, unit: str) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+        raise UsageError(f"{name} must be {unit}, not {value!r}", argument=name)
 
 
 def _check_count(name: str, value: object) -> None:

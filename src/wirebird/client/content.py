@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Callable, Mapping
 from typing import Any
 
 from ..errors import UsageError
-from ..models.form_encoding import urlencode_form
+from ..models.form_encoding import field_bytes, urlencode_form
 from ..models.message import Body
 from .forms import MultipartForm, make_form
 from .response import HttpResponse
@@ -25,6 +25,8 @@ def make_content(
     given = [name for name, value in (("data", data), ("json", json), ("files", files)) if value is not None]
     if len(given) > 1:
         raise UsageError(f"{given[0]} and {given[1]} are both given, and a request has one body", argument=given[1])
+    if multipart and json is not None:
+        raise UsageError("multipart is for data, and json is given", argument="multipart")
     if json is not None:
         return _json_bytes(json, json_serializer), "application/json"
     if files is not None:
@@ -44,7 +46,7 @@ def _data(data: Any) -> tuple[bytes | Body | None, str | None]:
     if isinstance(data, bytearray | memoryview):
         return bytes(data), "application/octet-stream"
     if isinstance(data, str):
-        return data.encode(), "text/plain; charset=utf-8"
+        return field_bytes(data, "data"), "text/plain; charset=utf-8"
     if isinstance(data, MultipartForm):
         return _form(data)
     if isinstance(data, HttpResponse):

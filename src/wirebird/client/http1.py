@@ -27,9 +27,9 @@ from ..errors import (
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import ResponseHead
 from ..net.stream import Stream
-from ..net.timeouts import NEVER, Timeouts
+from ..net.timeouts import NEVER, Timeouts, Watch
 from ..protocol.http1_parser import END, End, Event, Parser, State
-from .body import Incoming, Landing
+from .body import WINDOW, Incoming, Landing
 from .response import HttpResponse
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ class Http1Connection(Stream):
         "_landing",
         "_last",
         "_source",
-        "_timeouts",
         "_waiter",
         "deadline",
         "key",
@@ -66,6 +65,7 @@ class Http1Connection(Stream):
         "sending",
         "stale",
         "total_at",
+        "watch",
     )
 
     def __init__(
@@ -81,6 +81,7 @@ class Http1Connection(Stream):
         super().__init__(loop, peer)
         self.key = key
         self.pool = pool
+        self.watch: Watch = pool.watch if pool is not None else Watch(loop, tuple)
         self.max_requests = max_requests
         self.secure = secure
         self.requests = 0
@@ -91,7 +92,6 @@ class Http1Connection(Stream):
         self.stale = False  # it failed in a way that a reused connection may, with no byte of response
         self._began = 0.0
         self._last = False  # nothing may follow the exchange under way
-        self._timeouts = Timeouts()
         self._source: Any = None
         self._waiter: asyncio.Future[Any] | None = None
         self._continue: asyncio.Future[None] | None = None
@@ -117,7 +117,7 @@ class Http1Connection(Stream):
 
     def is_open(self) -> bool:
         """Whether the transport is there and not closing."""
-        return self.transport is not None and not self.closing
+        return self.transport is not None and not self.closing and not self.transport.is_closing()
 
     def expire(self, now: float) -> None:
         """The watch found the deadline passed: the exchange is over, or the idle connection has rested long enough."""
@@ -133,10 +133,10 @@ class Http1Connection(Stream):
         phase = self._phase()
         error: TimeoutError
         if now >= self.total_at:
-            limit = self._timeouts.request_timeout
+            limit = self._timeouts().request_timeout
             error = RequestTimeout(f"the request was not done within {limit:g} s", limit=limit, peer=self.peer, phase=phase)
         else:
-            limit = self._timeouts.sock_read
+            limit = self._timeouts().sock_read
             error = ReadTimeout(f"the peer sent nothing for {limit:g} s", limit=limit, peer=self.peer, phase=phase)
         self._fail(error)
 
@@ -148,14 +148,14 @@ class Http1Connection(Stream):
         wire: bytes,
         waiter: asyncio.Future[Any],
         source: Any,
-        timeouts: Timeouts,
         now: float,
+        deadline: float,
         total_at: float,
-        sending: bool = False,
     ) -> None:
-        """Write a request, or with `sending` the first part of one, whose response is for `waiter`.
+        """Write a request, or the head of one, whose response is for `waiter`.
 
-        `source` is what the response will say it came from, `now` and `total_at` are on the clock of `time.monotonic`.
+        `source` is what the response will say it came from, and has the `options`.  On the clock of `time.monotonic`: `now`,
+        the `deadline` for the first byte of the response, and `total_at` for the whole request.
         """
         self.requests = requests = self.requests + 1
         if requests >= self.max_requests:
@@ -163,15 +163,10 @@ class Http1Connection(Stream):
         self.parser.expect(method)
         self._waiter = waiter
         self._source = source
-        self._timeouts = timeouts
-        self.total_at = total_at
         self._began = now
-        deadline = now + (timeouts.sock_read or NEVER)
-        if total_at < deadline or sending:
-            self.sending = sending
-            deadline = total_at
+        self.total_at = total_at
         self.deadline = deadline
-        watch = self.pool.watch  # type: ignore[union-attr]
+        watch = self.watch
         if deadline < watch.next_at:
             watch.arm(deadline)
         self.transport.write(wire)  # type: ignore[union-attr]
@@ -197,7 +192,9 @@ class Http1Connection(Stream):
         """The rest of the request will not be sent: this is the last exchange, and it ends with its response."""
         self.sending = False
         self._last = True
-        if self._waiter is None and self._body is None and not self.closing:
+        if self._waiter is not None or self._body is not None:
+            self._rearm()
+        elif not self.closing:
             self._settle(True)
 
     def write(self, data: bytes) -> None:
@@ -214,9 +211,14 @@ class Http1Connection(Stream):
             self.deadline = self.total_at  # while the caller produces the next piece, the peer owes nothing
 
     def cancel(self, waiter: asyncio.Future[Any]) -> None:
-        """Whoever awaited `waiter` has stopped to.  If its response is there already, it has another owner by now."""
+        """Whoever awaited `waiter` has stopped to.  If its response is there already, this has another owner by now."""
         if self._waiter is waiter:
             self.give_up()
+        elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            # Arrived in the turn of the loop in which the wait was given up.  What was raised may keep the response alive for long.
+            incoming: Incoming | None = getattr(waiter.result(), "_incoming", None)
+            if incoming is not None and not incoming.complete:
+                incoming.dismiss()
 
     def give_up(self) -> None:
         """Nobody waits for the response, or for the rest of its body, any more."""
@@ -229,17 +231,15 @@ class Http1Connection(Stream):
 
     def get_buffer(self, sizehint: int) -> bytearray | memoryview:
         """The loop's buffer, or the final place of a body that is collected whole."""
+        if self._body is None:
+            return self._buffer
         landing = self._landing
-        return self._buffer if landing is None else landing.view
+        return memoryview(self._buffer)[:WINDOW] if landing is None else landing.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived in what `get_buffer` gave."""
         try:
-            if self._landing is None:
-                events = self.parser.receive(self._buffer, nbytes)
-            else:
-                self._landing.advance(nbytes)
-                events = self.parser.advance(nbytes)
+            events = self.parser.receive(self._buffer, nbytes) if self._landing is None else self._land(nbytes)
         except ProtocolError as error:
             self._fail(error.locate(self.peer, self._phase()))
             return
@@ -262,6 +262,14 @@ class Http1Connection(Stream):
                 return
         self._dispatch(events)
 
+    def _land(self, size: int) -> list[Event]:
+        """Bytes have arrived where they stay."""
+        landing = self._landing
+        events = self.parser.advance(size)
+        if landing is not None and landing.advance(size):
+            self._landing = self._body.landed(landing, self.parser.left) if self._body is not None else None
+        return events
+
     def _dispatch(self, events: list[Event]) -> None:
         if self._waiter is None and self._body is None:
             # Bytes that nobody asked for: on an idle connection they would answer the next request.
@@ -281,7 +289,7 @@ class Http1Connection(Stream):
         self._rearm()
 
     def _on_head(self, head: ResponseHead) -> Incoming | None:
-        if self._continue is not None and not self._continue.done():
+        if self._continue is not None and not self._continue.done() and (head.status == 100 or head.status >= 200):
             self._continue.set_result(None)
         waiter = self._waiter
         if head.status < 200 or waiter is None:
@@ -292,15 +300,15 @@ class Http1Connection(Stream):
         self.total_at = NEVER  # from here on only `collect` has a total limit
         if not waiter.done():
             waiter.set_result(HttpResponse(head, None, self._source, body, monotonic() - self._began))
+        else:
+            body.dismiss()  # whoever waited was cancelled in this turn of the loop, and will find somebody else's connection
         return body
 
     def _finish(self, end: End) -> None:
         body, self._body = self._body, None
-        landing, self._landing = self._landing, None
+        self._landing = None
         if body is None:
             return
-        if landing is not None:
-            body.land(landing.finish())
         if body.paused:
             self.resume()
         body.finish(end.trailers)
@@ -333,7 +341,8 @@ class Http1Connection(Stream):
         try:
             events = self.parser.eof()
         except IncompleteBody as error:
-            self._fail(error.locate(self.peer, self._phase()))
+            # Its traceback would keep the frame of the transport's read, and with it the place that was read into.
+            self._fail(error.locate(self.peer, self._phase()).with_traceback(None))
             return
         self._last = True
         self.closing = True
@@ -346,7 +355,7 @@ class Http1Connection(Stream):
         """The transport is gone; with TLS, also when the peer left without close_notify, so that its body may be cut short."""
         if self.sending and self._waiter is not None and not self.secure:
             self._salvage()
-        if self._waiter is not None:
+        if self._waiter is not None or (self._body is not None and self._is_shut_down()):
             self._fail(self._lost_error(exc))
         elif self._body is not None:
             parser = self.parser
@@ -366,12 +375,22 @@ class Http1Connection(Stream):
         """
         sock: socket.socket | None = self.transport.get_extra_info("socket") if self.transport is not None else None
         try:
-            while sock is not None and self._waiter is not None and (data := os.read(sock.fileno(), 65536)):
-                self._dispatch(self.parser.receive(data, len(data)))
+            while sock is not None and (self._waiter is not None or self._body is not None):
+                if data := os.read(sock.fileno(), 65536):
+                    self._dispatch(self.parser.receive(data, len(data)))
+                elif self._body is not None:
+                    self._dispatch(self.parser.eof())
+                else:
+                    return
         except (OSError, ProtocolError):
             pass
 
+    def _is_shut_down(self) -> bool:
+        return self.pool is not None and self.pool.closed
+
     def _lost_error(self, exc: BaseException | None) -> NetworkError:
+        if self._is_shut_down():
+            return ConnectionLost("the client was closed", peer=self.peer, phase=self._phase())
         said = "closed the connection" if exc is None else "broke the connection"
         error = ConnectionLost(f"the peer {said} without a response", peer=self.peer, phase=self._phase())
         error.__cause__ = exc
@@ -382,11 +401,15 @@ class Http1Connection(Stream):
     # -- time and flow -------------------------------------------------------------------------------------------------
 
     def _rearm(self) -> None:
-        """The peer has just done something: its time to do the next thing begins."""
-        deadline = monotonic() + self._timeouts.read
-        self.deadline = min(deadline, self.total_at)
-        if self.deadline < self.pool.watch.next_at:  # type: ignore[union-attr]
-            self.pool.watch.arm(self.deadline)  # type: ignore[union-attr]
+        """The peer has just done something: its time to do the next thing begins.  None is set while it has to wait for us."""
+        waits = self.sending and self._writable
+        self.deadline = self.total_at if waits else min(monotonic() + self._timeouts().read, self.total_at)
+        if self.deadline < self.watch.next_at:
+            self.watch.arm(self.deadline)
+
+    def _timeouts(self) -> Timeouts:
+        timeouts: Timeouts = self._source.options.timeouts
+        return timeouts
 
     def await_bytes(self) -> None:
         """A reader waits: from now on the peer's silence counts."""
@@ -419,6 +442,7 @@ class Http1Connection(Stream):
 
     def drain_body(self, seconds: float) -> None:
         """Receive the rest of the body for nobody, for no longer than `seconds`."""
+        self._landing = None
         self.total_at = monotonic() + seconds
         self.resume()
 

@@ -70,7 +70,7 @@ class HttpResponse:
         self._body = body  # as it came, complete; None while it is on its way
         self._source = source  # the request, or the call that stands for a plain one
         self._incoming = incoming
-        self._streamed: bool | None = None  # read in pieces: whether what is complete was given out
+        self._streamed = False  # read in pieces
         self.history: tuple[HttpResponse, ...] = ()
         self.elapsed = elapsed
         if incoming is not None:
@@ -187,7 +187,7 @@ class HttpResponse:
         if self.head.status >= 400:
             request = self.request
             raise StatusError(
-                f"{request.method} {request.url} was answered with {self.head.status} {self.reason}".rstrip(),
+                f"{request.method} {request.url.with_user(None)} was answered with {self.head.status} {self.reason}".rstrip(),
                 response=self,
                 peer=request.destination.authority,
             )
@@ -202,9 +202,10 @@ class HttpResponse:
         `BodyConsumed` if pieces of it were given out before.
         """
         body = self._body
-        if body is None or self._streamed is not None:
+        if body is None:
             body = await self._collected()
-        if not self.head.is_coded():
+        head = self.head
+        if head.coded is False or not head.is_coded():
             return body
         return self._decode(body)
 
@@ -232,7 +233,7 @@ class HttpResponse:
             return decoder(body.decode(self._encoding(body), "replace"))
 
     async def _collected(self) -> bytes:
-        if self._streamed is not None:
+        if self._streamed:
             raise BodyConsumed("the body, or a part of it, was read in pieces before")
         incoming = self._incoming
         if incoming is None:
@@ -271,6 +272,12 @@ class HttpResponse:
             return best.encoding if best is not None else "utf-8"
         return "utf-8"
 
+    def limit(self, max_size: int) -> None:
+        """Refuse to give a body of more than `max_size` bytes that is here already."""
+        if self._body is not None and len(self._body) > max_size:
+            self._incoming = Incoming(None, self._body)
+            self._body = None
+
     # -- the body, in pieces -------------------------------------------------------------------------------------------
 
     async def iter_bytes(self, size: int | None = None) -> AsyncIterator[bytes]:
@@ -280,10 +287,32 @@ class HttpResponse:
                 yield piece
             return
         _check_size(size)
-        while piece := await self.read(size):
-            while len(piece) < size and (more := await self.read(size - len(piece))):
-                piece += more
-            yield piece
+        if self._piece_decoder() is None and self._incoming is not None and not getattr(self, "_rest", b""):
+            self._incoming.deliver_in(size)
+        parts: list[bytes | memoryview] = []
+        missing = size
+        try:
+            while piece := await self._piece():
+                if missing == size == len(piece):
+                    yield piece
+                    continue
+                view = memoryview(piece)
+                while len(view) >= missing:
+                    parts.append(view[:missing])
+                    view = view[missing:]
+                    whole = b"".join(parts)
+                    parts, missing = [], size
+                    yield whole
+                if view:
+                    parts.append(view)
+                    missing -= len(view)
+            if parts:
+                last = b"".join(parts)
+                parts = []
+                yield last
+        finally:
+            if parts:
+                self._rest = b"".join(parts)  # left early: what is here can still be read
 
     async def read_chunks(self) -> AsyncIterator[bytes]:
         """The body in pieces as they come."""
@@ -363,12 +392,8 @@ class HttpResponse:
             decoder.feed(raw)
 
     async def _raw_piece(self) -> bytes:
-        body = self._body
-        if body is not None:
-            # It is here already; what matters is that it is given out once.
-            if self._streamed:
-                return b""
-            self._streamed = True
+        body, self._body = self._body, None
+        if body is not None:  # it is here already; what matters is that it is given out once
             return body
         incoming = self._incoming
         return await incoming.next() if incoming is not None else b""
@@ -377,7 +402,7 @@ class HttpResponse:
         try:
             return self._decoder
         except AttributeError:
-            self._streamed = False
+            self._streamed = True
         self._decoder = None
         if self.head.is_coded() and self._setting("auto_decompress", True):
             from ..protocol.codings import make_decoder

@@ -12,9 +12,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ConnectionLost, InvalidHeader
-from ..models.headers import encode_fields, split_list
-from ..models.message import Body, Request
-from ..protocol.http1 import Writer, request_framing, request_line
+from ..models.headers import HttpHeaders, encode_fields, split_list
+from ..models.message import CHUNKED, Body, Request
+from ..models.url import check_host
+from ..protocol.http1 import LAST_CHUNK, Writer, chunk, request_framing, request_line
 from .response import HttpResponse
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def encode_head(request: Request) -> tuple[bytes, int]:
     hosts = headers.get_list("host")
     if len(hosts) > 1:
         raise InvalidHeader("headers hold more than one Host", argument="headers")
+    if hosts:
+        check_host(hosts[0])
     first = () if hosts else (("Host", request.destination.authority),)
     fields = encode_fields([*first, *headers.items(), *framing])
     return request_line(request.method, request.destination.target) + fields + b"\r\n", length
@@ -55,11 +58,12 @@ class Transport:
 
     def __init__(self, connector: TCPConnector) -> None:
         self.connector = connector
+        connector.closed = False  # it may have served another client before
 
     async def send(self, request: Request, *, fresh: bool = False, reserved: bool = False) -> HttpResponse:
         """One exchange.  Raises what a connection, a time limit or the peer's answer makes it raise.
 
-        `fresh` and `reserved` continue what the short cut of `client/call.py` began: a connection that was stale is not to be
+        `fresh` and `reserved` continue what the short cut of `client/plain.py` began: a connection that was stale is not to be
         replaced by another idle one, or a slot is reserved already.
         """
         head, length = encode_head(request)
@@ -68,12 +72,21 @@ class Transport:
         while True:
             connection = await self.connector.acquire(route, options.timeouts, options.total_at, fresh=fresh, reserved=reserved)
             reserved = False
+            if not connection.is_open():
+                connection.give_up()  # found dead before a byte was written: that is no attempt, whatever the method
+                continue
             try:
-                return await self._exchange(connection, request, head, length)
+                response = await self._exchange(connection, request, head, length)
             except ConnectionLost:
                 if fresh or not connection.stale or not _may_repeat(request):
                     raise
                 fresh = True
+                continue
+            if response.status_code != 417 or (plain := _without_expectation(request)) is None:
+                return response
+            await response.close()
+            request = plain
+            head, length = encode_head(request)
 
     async def _exchange(self, connection: Http1Connection, request: Request, head: bytes, length: int) -> HttpResponse:
         body = request.body
@@ -84,12 +97,19 @@ class Transport:
         if connected and any("close" in split_list(value) for value in connected):
             connection.is_last()
         whole = head
+        if length == CHUNKED and (body is None or isinstance(body, bytes)):
+            body = chunk(body or b"") + LAST_CHUNK  # the caller's own wish
+            length = len(body)
         if isinstance(body, bytes) and len(body) <= ONE_WRITE:
             whole += body
             body = None
-        expecting = body is not None and any("100-continue" in split_list(value) for value in request.headers.get_list("expect"))
-        asked = connection.on_continue() if expecting else None
-        connection.begin(method, whole, waiter, request, options.timeouts, monotonic(), options.total_at, body is not None)
+        asked = connection.on_continue() if body is not None and _expects_continue(request) else None
+        now = monotonic()
+        total_at = options.total_at
+        # While a body is sent, the peer owes nothing but to take it.
+        first = total_at if body is not None else min(now + options.timeouts.read, total_at)
+        connection.sending = body is not None
+        connection.begin(method, whole, waiter, request, now, first, total_at)
         upload = None
         if body is not None:
             upload = connection.loop.create_task(_upload(connection, body, length, waiter, asked))
@@ -108,6 +128,20 @@ def _may_repeat(request: Request) -> bool:
     body = request.body
     replayable = body is None or isinstance(body, bytes) or body.replayable()
     return request.method in IDEMPOTENT and replayable
+
+
+def _without_expectation(request: Request) -> Request | None:
+    """RFC 9110 10.1.1: the same after a 417, without `Expect`; None if there was none, or the body cannot be given again."""
+    body = request.body
+    if not _expects_continue(request) or not (body is None or isinstance(body, bytes) or body.replayable()):
+        return None
+    headers = HttpHeaders(request.headers)
+    del headers["expect"]
+    return Request(request.method, request.url, headers, body, request.destination, request.options)
+
+
+def _expects_continue(request: Request) -> bool:
+    return any("100-continue" in split_list(value) for value in request.headers.get_list("expect"))
 
 
 async def _upload(
@@ -134,23 +168,31 @@ async def _upload(
                     connection.write(writer.data(piece))
                     await connection.drain()
         connection.write(writer.end())
-    except ConnectionLost:
-        return  # whoever awaits the response is told by the connection itself
     except Exception as error:
+        if isinstance(error, ConnectionLost) and connection.closing:
+            return  # whoever awaits the response is told by the connection itself
         # The body is at fault, not the peer: the request cannot be completed, and the caller is told why.
         if not waiter.done():
-            waiter.set_exception(error)
             connection.give_up()
+            waiter.set_exception(RuntimeError("the body raised StopIteration") if isinstance(error, StopIteration) else error)
         return
+    except BaseException:
+        # Cancelled by the body itself, if not by `_conclude`: so is then the request, as if it had awaited the body in person.
+        if not waiter.done():
+            connection.give_up()
+            waiter.cancel()
+        raise
     connection.sent()
 
 
 async def _conclude(upload: asyncio.Task[None], connection: Http1Connection) -> None:
     """The response is there, or will not come: nothing more is sent."""
-    if not upload.done():
-        upload.cancel()
-        await asyncio.wait([upload])
-    if connection.sending:
-        connection.break_off()
+    try:
+        if not upload.done():
+            upload.cancel()
+            await asyncio.wait([upload])  # the body may have something to close
+    finally:
+        if connection.sending:
+            connection.break_off()
     if not upload.cancelled() and (error := upload.exception()) is not None:
         raise error

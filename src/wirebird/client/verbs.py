@@ -12,6 +12,7 @@ from ..models.headers import HeadersLike, check_token
 from ..models.url import ParamsLike
 from ..net.timeouts import Timeouts
 from .call import Call
+from .plain import PlainGet
 from .response import HttpResponse
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class MoreOptions(TypedDict, total=False):
 
 # What a keyword is when nobody said anything; a call is remembered by what differs.
 _DEFAULTS: dict[str, Any] = {"multipart": False, "verify": True, "http2": False}
+_KEYWORDS = {*MoreOptions.__annotations__, "headers", "params", "verify", "ssl", "timeouts", "follow", "http2"}
 
 
 class Verbs:
@@ -44,11 +46,12 @@ class Verbs:
     __slots__ = ()
 
     def _call(self, method: str, url: str | URL, given: dict[str, Any]) -> Call:
+        if not given.keys() <= _KEYWORDS:
+            raise TypeError(f"{method.lower()}() got an unexpected keyword argument {min(given.keys() - _KEYWORDS)!r}")
         given = {name: value for name, value in given.items() if value is not _DEFAULTS.get(name)}
         if given.pop("http2", False):
             raise UsageError("http2 must be False: this version speaks HTTP/1.1", argument="http2")
-        plain = method == "GET" and not given
-        return Call(self, method, url, None if plain else given)  # type: ignore[arg-type]
+        return Call(self, method, url, given)  # type: ignore[arg-type]
 
     def request(
         self,
@@ -74,7 +77,7 @@ class Verbs:
         """Send a request; awaited it gives the `HttpResponse`, as `async with` it closes it at the end.
 
         url               `str` or `yarl.URL`; one made with `encoded=True` goes out byte for byte
-        method            a token, sent in upper case
+        method            a token but CONNECT, sent in upper case
         headers           a mapping, pairs, or `HttpHeaders`; they replace the client's of the same name
         params            a mapping (values may be lists), pairs, or an encoded string; they extend the query
         data              bytes, str, a dict or pairs (a form; multipart if a value is a file or `multipart` is set), an open
@@ -90,8 +93,11 @@ class Verbs:
 
         Raises `UsageError` before anything is sent, and `NetworkError`, `TimeoutError`, `ProtocolError` or `TooManyRedirects`.
         """
+        method = check_token(method, "method").upper()
+        if method == "CONNECT":
+            raise UsageError("method must not be CONNECT: a tunnel is no request for a URL", argument="method")
         return self._call(
-            check_token(method, "method").upper(),
+            method,
             url,
             {
                 "headers": headers,
@@ -135,7 +141,7 @@ class Verbs:
             and not http2
             and not more
         ):
-            return Call(self, "GET", url, None)  # type: ignore[arg-type]
+            return PlainGet(self, url)  # type: ignore[arg-type]
         given = {"headers": headers, "params": params, "verify": verify, "ssl": ssl, "timeouts": timeouts}
         return self._call("GET", url, {**given, "follow": follow, "http2": http2, **more})
 

@@ -24,8 +24,10 @@ _TEXT = r"[^\x00-\x08\x0a-\x1f\x7f]"
 _is_token = re.compile(_TOKEN + "+").fullmatch
 _is_value = re.compile(_TEXT + "*").fullmatch
 _is_block = re.compile(f"(?:{_TOKEN}++\0{_TEXT}*+\r\n)*+").fullmatch
-_field_bytes = re.compile(rb"([^:\r\n]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
-_field_text = re.compile(r"([^:\r\n]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
+# Linear whatever is sent: every step is possessive, and white space is kept only if more text follows it.
+_FIELD = r"([^:\r\n]++):[ \t]*+((?:[^ \t\r\n]++|[ \t]++(?![ \t\r]))*+)[ \t]*+\r\n"
+_field_text = re.compile(_FIELD)
+_field_bytes = re.compile(_FIELD.encode())
 
 
 class HttpHeaders(CIMultiDict[str]):

@@ -28,10 +28,11 @@ class Head:
 
     `raw` is the head as it arrived, up to and with the empty line; `size` its length; `start` where the field lines begin.
     `minor` is the minor version (0 or 1), `length` the declared framing: bytes, or `CHUNKED`, `UNTIL_CLOSE`, `TUNNEL`.
+    `coded` is whether there is a Content-Encoding, None if nobody asked yet (see `ResponseHead.is_coded`).
     `keep_alive` says whether the sender allows another message on the connection (RFC 9112 9.3).
     """
 
-    __slots__ = ("_coded", "_fields", "keep_alive", "length", "minor", "raw", "size", "start")
+    __slots__ = ("_fields", "coded", "keep_alive", "length", "minor", "raw", "size", "start")
 
     raw: bytes
     size: int
@@ -40,7 +41,7 @@ class Head:
     length: int
     keep_alive: bool
     _fields: HttpHeaders | None
-    _coded: bool | None
+    coded: bool | None
 
     @property
     def version(self) -> str:
@@ -75,13 +76,13 @@ class ResponseHead(Head):
         self.length = length
         self.keep_alive = keep_alive
         self._fields = None
-        self._coded = None
+        self.coded = None
 
     def is_coded(self) -> bool:
         """Whether there is a Content-Encoding; found out once."""
-        coded = self._coded
+        coded = self.coded
         if coded is None:
-            coded = self._coded = b"\ncontent-encoding:" in self.raw.lower()
+            coded = self.coded = b"\ncontent-encoding:" in self.raw.lower()
         return coded
 
     def codings(self) -> list[str]:
@@ -125,7 +126,7 @@ class RequestHead(Head):
         self.expect_continue = expect_continue
         self.upgrade = upgrade
         self._fields = None
-        self._coded = None
+        self.coded = None
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method.decode()} {self.target.decode('latin-1')} length={self.length}>"

@@ -11,14 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from yarl import URL
 
-from ..errors import InvalidURL, UsageError
+from ..errors import InvalidHeader, InvalidURL, UsageError
 
-__all__ = ["Destination", "ParamsLike", "destination", "extend_params", "join_url", "parse_url"]
+__all__ = ["Destination", "ParamsLike", "check_host", "destination", "extend_params", "join_url", "parse_url"]
 
 ParamsLike: TypeAlias = "str | Mapping[str, Any] | Sequence[tuple[str, Any]]"
 
@@ -27,12 +28,14 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 # Controls and spaces anywhere would be stripped or quoted silently; a backslash is a slash to some parsers and not to others.
 _forbidden = re.compile(r"[\x00-\x20\x7f\\]").search
 _authority = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.\-]*:)?//([^/?#]*)").match
-_port = re.compile(r"(?:\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?").fullmatch
+_port = re.compile(r"(?:\[[^\]:]*:[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?").fullmatch
 _reg_name = re.compile(r"[a-z0-9_](?:[a-z0-9_.\-]*[a-z0-9_.])?").fullmatch
 _ends_in_number = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?", re.DOTALL).fullmatch
 _octet = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _ipv4 = re.compile(rf"{_octet}(?:\.{_octet}){{3}}").fullmatch
+_zone = re.compile(r"[0-9A-Za-z._~%\-]+").fullmatch  # RFC 6874 2: ZoneID, also percent-encoded
 _visible = re.compile(r"[\x21-\x7e]+").fullmatch
+_host_field = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?").fullmatch
 _userinfo = re.compile(r"//[^/?#]*@")
 _bad_percent = re.compile("%(?![0-9A-Fa-f]{2})")
 
@@ -122,7 +125,7 @@ def destination(url: URL, argument: str = "url") -> Destination:
     if not host:
         raise InvalidURL(f"{argument} has no host: {_shown(str(url))}", argument=argument)
     bracketed = ":" in host
-    if not bracketed and not _sound_host(host):
+    if not (_sound_address(host) if bracketed else _sound_host(host)):
         raise InvalidURL(f"{argument} has an unusable host {host[:80]!r}", argument=argument)
     try:
         port = url.port
@@ -141,12 +144,27 @@ def destination(url: URL, argument: str = "url") -> Destination:
     return Destination(url, scheme, host, port, authority, target, f"{scheme}://{shown}:{port}")
 
 
+def check_host(value: str, argument: str = "headers") -> None:
+    """Raise `InvalidHeader` unless `value` may be the value of a Host field: a host, and a port if it is not the usual one."""
+    if not _host_field(value):
+        raise InvalidHeader(f"{argument} must have a Host that is host[:port], not {value!r}", argument=argument)
+
+
 def _sound_host(host: str) -> bool:
     if len(host) > 253 or any(len(label) > 63 for label in host.split(".")):
         return False
     if _ends_in_number(host):
         return _ipv4(host) is not None
     return _reg_name(host) is not None and ".." not in host
+
+
+def _sound_address(host: str) -> bool:
+    address, _, zone = host.partition("%")
+    try:
+        IPv6Address(address)
+    except ValueError:
+        return False
+    return "%" not in host or _zone(zone) is not None
 
 
 def _shown(text: str) -> str:

@@ -260,8 +260,12 @@ async def _adopt(
     # Every failure from here on closes the socket in the loop; closing it again might hit another one with the same number.
     try:
         transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
-    except OSError as exc:
-        raise _connect_error(exc, peer, []) from exc
+    except BaseException as exc:
+        if any(base.__module__.partition(".")[0] in ("uvloop", "winloop") for base in type(loop).__mro__):
+            sock.detach()  # up to uvloop 0.22 the socket object still holds the closed number, and would close it once more
+        if isinstance(exc, OSError):
+            raise _connect_error(exc, peer, []) from exc
+        raise
     return transport, protocol
 
 

@@ -88,7 +88,8 @@ class Ticket:
     def expire(self, now: float) -> None:
         """The wait took too long."""
         self.deadline = NEVER
-        self.pool.withdraw(self)
+        if not self.pool.withdraw(self):
+            return  # served, in the same sweep
         kind: type[TimeoutError] = PoolTimeout
         limit = self.timeouts.pool_acquire
         if now >= self.total_at:
@@ -211,7 +212,8 @@ class SmartPool:
 
     def _evict(self) -> bool:
         """Close an idle connection, of whichever key comes first, to make room."""
-        for key in list(self._idle):
+        while self._idle:
+            key = next(iter(self._idle))
             stack = self._idle[key]
             if stack:
                 connection = next(iter(stack))
@@ -251,7 +253,10 @@ class SmartPool:
                 self.watch.arm(deadline)
             key = connection.key
             if key in self._idle:
-                self._idle[key][connection] = None
+                stack = self._idle[key]
+                if connection in stack:
+                    return  # released twice
+                stack[connection] = None
             else:
                 stack = self._idle[key] = self._new_stack()
                 stack[connection] = None
@@ -376,7 +381,7 @@ class SmartPool:
         try:
             return await future
         except asyncio.CancelledError:
-            if not self.withdraw(ticket) and not future.cancelled():
+            if not self.withdraw(ticket) and not future.cancelled() and future.exception() is None:
                 # Served and cancelled in the same turn of the loop: pass on what nobody takes.
                 if future.result() is None:
                     self.give_back(key)
@@ -436,8 +441,8 @@ class SmartPool:
             self.discard(connection)
             connection.abort()
         self.watch.stop()
-        if going:
-            await asyncio.wait(going, timeout=5)
+        going.append(self.when_quiet())  # those who are dialling notice, and give their slots back
+        await asyncio.wait(going, timeout=5)
 
     def abandon(self) -> None:
         """Drop everything without I/O, because the loop is gone."""

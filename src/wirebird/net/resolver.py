@@ -71,8 +71,8 @@ class ThreadedResolver:
 class AsyncResolver:
     """Name servers asked directly, through aiodns (`pip install wirebird[dns]`).
 
-    `nameservers` are IP addresses, each optionally with `:port`; None takes the system's.  Further keywords go to
-    `aiodns.DNSResolver`.  Raises `RuntimeError` if aiodns is not installed.
+    `nameservers` are IP addresses, each optionally with `:port` (aiodns 4 and later); None takes the system's.  Further keywords
+    go to `aiodns.DNSResolver`.  Raises `RuntimeError` if aiodns is not installed, `UsageError` for what is no name server.
     """
 
     def __init__(self, nameservers: Sequence[str] | None = None, **options: Any) -> None:
@@ -82,7 +82,7 @@ class AsyncResolver:
             raise RuntimeError("AsyncResolver needs aiodns: pip install wirebird[dns]") from exc
         self._make = aiodns.DNSResolver
         self._error: type[Exception] = aiodns.error.DNSError
-        self._nameservers = list(nameservers) if nameservers is not None else None
+        self._nameservers = _check_nameservers(nameservers)
         self._options = options
         # The channel belongs to a loop, and a resolver may be built before there is one.
         self._channel: Any = None
@@ -317,6 +317,18 @@ def _check_host(host: str) -> None:
         raise UsageError(f"host must be a str without spaces and control characters, not {host!r}", argument="host")
     if not host.isascii():  # getaddrinfo would apply IDNA 2003 (RFC 3490), which names other hosts than IDNA 2008 (RFC 5891)
         raise UsageError(f"host must be ASCII, in its IDNA form, not {host!r}", argument="host")
+
+
+def _check_nameservers(nameservers: Sequence[str] | None) -> list[str] | None:
+    if nameservers is None:
+        return None
+    servers = [""] if isinstance(nameservers, str) else list(nameservers)  # a str would be one server per character
+    for server in servers:
+        address, _, port = server.rpartition(":")
+        with_port = port.isascii() and port.isdigit() and literal_address(address.removeprefix("[").removesuffix("]"), 53)
+        if not (literal_address(server, 53) or with_port):
+            raise UsageError(f"nameservers must be a list of IP addresses, not {nameservers!r}", argument="nameservers")
+    return servers
 
 
 def _answer(hostname: str, literal: str, port: int, family: int, proto: int) -> dict[str, Any]:

@@ -294,6 +294,7 @@ class Parser:
             events.append(head)
             self.state = TUNNELLING
             return
+        self.state = HEAD  # from READY: what was counted here is only forgotten with the start of a body
         self._informational += 1
         if self._informational > self.limits.informational:
             raise self._exceeded("informational", self.limits.informational, "1xx responses", 400)

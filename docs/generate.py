@@ -1,0 +1,256 @@
+"""`python docs/generate.py`: writes the lower half of each page in docs/reference/ from the signatures and docstrings in src/.
+
+What stands above the marker in a page is written by hand and stays.  The sources are read as syntax trees, not imported, so the
+result does not depend on the interpreter.  `tests/test_docs.py` fails while a page is not what this program would write.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["MARKER", "PAGES", "generate", "main"]
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "wirebird"
+FOLDER = ROOT / "docs" / "reference"
+MARKER = "<!-- Below this line: generated from the source by docs/generate.py. -->"
+
+_WIDTH = 100
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Shown(NamedTuple):
+    """A class or function: where it is, its name, the classes in other files whose methods are shown as its own."""
+
+    file: str
+    name: str
+    with_methods_of: tuple[tuple[str, str], ...] = ()
+    methods: bool = True
+
+
+PAGES: dict[str, list[Shown]] = {
+    "client": [
+        Shown("client/client.py", "HTTPClient", (("client/verbs.py", "Verbs"),)),
+        Shown("models/message.py", "Request"),
+    ],
+    "response": [Shown("client/response.py", "HttpResponse")],
+    "connector": [
+        Shown("client/connector.py", "TCPConnector", methods=False),
+        Shown("net/pool.py", "SmartPool", methods=False),
+        Shown("net/pool.py", "CyclicQueuePool", methods=False),
+        Shown("net/pool.py", "Stats"),
+        Shown("client/http1.py", "Http1Connection", methods=False),
+    ],
+    "timeouts": [Shown("net/timeouts.py", "Timeouts", methods=False)],
+    "headers": [Shown("models/headers.py", "HttpHeaders")],
+    "cookies": [
+        Shown("models/cookies.py", "Cookie"),
+        Shown("models/cookies.py", "CookieJar"),
+        Shown("net/cookie_file.py", "save_cookies"),
+        Shown("net/cookie_file.py", "load_cookies"),
+    ],
+    "forms": [Shown("client/forms.py", "MultipartForm")],
+    "errors": [],  # every class of errors.py, in the order of the file
+    "limits": [Shown("models/limits.py", "Limits")],
+    "resolvers": [
+        Shown("net/resolver.py", "ThreadedResolver"),
+        Shown("net/resolver.py", "AsyncResolver"),
+        Shown("net/resolver.py", "Resolver"),
+    ],
+    "tls": [Shown("net/tls.py", "tls_context")],
+}
+
+# What a pool offers to its users; the rest is between it and the connector.
+_POOL_METHODS = ("acquire", "release", "free_conns", "is_all_free", "cleanup", "stats")
+
+
+def generate(page: str) -> str:
+    """The generated half of a page."""
+    if page == "errors":
+        return "\n".join(_errors())
+    return "\n".join(line for shown in PAGES[page] for line in _object(shown))
+
+
+def main() -> int:
+    """Write every page; returns the exit status."""
+    for page in PAGES:
+        path = FOLDER / f"{page}.md"
+        above = path.read_text("utf-8").partition(MARKER)[0] if path.exists() else f"# {page.capitalize()}\n\n"
+        path.write_text(f"{above}{MARKER}\n\n{generate(page)}", "utf-8")
+    return 0
+
+
+# -- what is shown -----------------------------------------------------------------------------------------------------
+
+
+def _object(shown: Shown) -> Iterator[str]:
+    node = _find(shown.file, shown.name)
+    yield f"## {shown.name}"
+    yield ""
+    if not isinstance(node, ast.ClassDef):
+        yield from _signature(shown.name, node, is_method=False)
+        yield from _prose(node)
+        return
+    initial = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+    if initial is not None:
+        yield from _signature(shown.name, initial, is_method=True, returns=False)
+    elif fields := [part for part in node.body if isinstance(part, ast.AnnAssign) and not _is_hidden(part)]:
+        yield from _code(shown.name, [_spelled(ast.unparse(part)) for part in fields], "")
+    elif node.bases:
+        yield from _code(shown.name, [ast.unparse(base) for base in node.bases], "")
+    yield from _prose(node)
+    if not shown.methods:
+        wanted = _POOL_METHODS if shown.name.endswith("Pool") else ()
+        yield from _methods(node, lambda name: name in wanted)
+        return
+    for file, base in shown.with_methods_of:
+        yield from _methods(_find(file, base), _is_public)
+    yield from _methods(node, _is_public)
+
+
+def _methods(node: ast.AST, wanted: object) -> Iterator[str]:
+    for part in node.body:  # type: ignore[attr-defined]
+        if isinstance(part, ast.Assign) and isinstance(part.value, ast.Name) and wanted(ast.unparse(part.targets[0])):  # type: ignore[operator]
+            yield f"### {ast.unparse(part.targets[0])}"
+            yield ""
+            yield f"The same as `{part.value.id}`."
+            yield ""
+        if not isinstance(part, _Function) or not wanted(part.name):  # type: ignore[operator]
+            continue
+        decorators = {ast.unparse(one) for one in part.decorator_list}
+        yield f"### {part.name}"
+        yield ""
+        if "property" in decorators:
+            yield from _fenced([f"{part.name}: {ast.unparse(part.returns)}" if part.returns else part.name])
+        else:
+            yield from _signature(part.name, part, is_method="staticmethod" not in decorators)
+        yield from _prose(part)
+
+
+def _errors() -> Iterator[str]:
+    module = ast.parse((SOURCE / "errors.py").read_text("utf-8"))
+    yield from _prose(module)
+    for node in module.body:
+        if isinstance(node, ast.ClassDef):
+            yield f"## {node.name}"
+            yield ""
+            yield f"A kind of {' and '.join(f'`{ast.unparse(base)}`' for base in node.bases)}."
+            yield ""
+            yield from _prose(node)
+            yield from _methods(node, _is_public)
+
+
+def _find(file: str, name: str) -> ast.ClassDef | _Function:
+    for node in ast.parse((SOURCE / file).read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            return node
+    raise LookupError(f"{file} has no {name}")
+
+
+def _is_public(name: str) -> bool:
+    return name[0] != "_"
+
+
+def _is_hidden(field: ast.AnnAssign) -> bool:
+    return ast.unparse(field.target)[0] == "_"
+
+
+# -- signatures --------------------------------------------------------------------------------------------------------
+
+
+def _signature(name: str, node: _Function, *, is_method: bool, returns: bool = True) -> Iterator[str]:
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults))
+    shown = [_parameter(one, default) for one, default in zip(positional, [*defaults, *arguments.defaults], strict=True)]
+    if arguments.posonlyargs:
+        shown.insert(len(arguments.posonlyargs), "/")
+    if is_method:
+        del shown[0]
+    if arguments.vararg:
+        shown.append(f"*{_parameter(arguments.vararg, None)}")
+    elif arguments.kwonlyargs:
+        shown.append("*")
+    shown += [_parameter(one, default) for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    if arguments.kwarg:
+        shown.append(f"**{_parameter(arguments.kwarg, None)}")
+    result = f" -> {_spelled(ast.unparse(node.returns))}" if returns and node.returns is not None else ""
+    before = "async " if isinstance(node, ast.AsyncFunctionDef) and "AsyncIterator" not in result else ""
+    yield from _code(before + name, shown, result)
+
+
+def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
+    text = argument.arg + (f": {ast.unparse(argument.annotation)}" if argument.annotation else "")
+    if default is not None:
+        text += f" = {ast.unparse(default)}" if argument.annotation else f"={ast.unparse(default)}"
+    return _spelled(text)
+
+
+def _spelled(text: str) -> str:
+    """Names as a reader knows them, not as the module imports them."""
+    return re.sub(r"\b_(json|ssl)\.", r"\1.", text)
+
+
+def _code(name: str, parts: list[str], result: str) -> Iterator[str]:
+    line = f"{name}({', '.join(parts)}){result}"
+    yield from _fenced([line] if len(line) <= _WIDTH else [f"{name}(", *(f"    {part}," for part in parts), f"){result}"])
+
+
+def _fenced(lines: list[str]) -> Iterator[str]:
+    yield "```py"
+    yield from lines
+    yield "```"
+    yield ""
+
+
+# -- docstrings --------------------------------------------------------------------------------------------------------
+
+_row = re.compile(r"([a-z_0-9]+(?:, [a-z_0-9]+)*)  +(\S.*)").fullmatch
+
+
+def _prose(node: ast.Module | ast.ClassDef | _Function) -> Iterator[str]:
+    text = ast.get_docstring(node)
+    if not text:
+        return
+    for paragraph in re.split(r"\n\s*\n", text):
+        lines = paragraph.split("\n")
+        if all(line.startswith("    ") for line in lines):
+            yield from _plain(lines)
+        elif _row(lines[0]) and all(_row(line) or line.startswith("    ") for line in lines):
+            yield from _table(lines)
+        else:
+            yield " ".join(re.sub(r"(?<=\S)  +", " ", line.strip()) for line in lines)
+            yield ""
+
+
+def _plain(lines: list[str]) -> Iterator[str]:
+    yield "```text"
+    yield from (line[4:] for line in lines)
+    yield "```"
+    yield ""
+
+
+def _table(lines: list[str]) -> Iterator[str]:
+    rows: list[list[str]] = []
+    for line in lines:
+        found = _row(line)
+        if found:
+            rows.append([found[1], found[2]])
+        else:
+            rows[-1][1] += f" {line.strip()}"
+    yield "| name | meaning |"
+    yield "|---|---|"
+    for name, meaning in rows:
+        names = ", ".join(f"`{one}`" for one in name.split(", "))
+        text = re.sub(r"  +", " ", meaning).replace("|", "\\|")
+        yield f"| {names} | {text} |"
+    yield ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

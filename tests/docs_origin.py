@@ -1,0 +1,162 @@
+"""What the examples of the documentation talk to: the hosts under `example`, on this machine.
+
+A resolver of our own stands where the client would ask the operating system.  Each of `HOSTS` is 127.0.0.1: port 80 is a plain
+origin, port 443 the same over TLS, with a certificate that `ca.pem` in the working directory vouches for.  `wrong.example` has
+a certificate for somebody else, and at `down.example` nobody listens.  Every other name does not resolve, so an example cannot
+leave this machine.  `app.sock` in the working directory is a Unix socket with the same origin behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import threading
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from origin import Asked, Handler, Origin, Wire, pattern
+from wirebird.errors import DNSError
+
+__all__ = ["DocsOrigin", "DocsResolver", "prepare_folder"]
+
+HOSTS = ("example.org", "api.example", "files.example", "other.example", "staging.example")
+ITEMS = [{"id": number, "name": name} for number, name in enumerate(("kettle", "lamp", "stamp", "spoon", "rope", "chalk"), 1)]
+
+
+class DocsResolver:
+    """The resolver that the client finds in place of the operating system's."""
+
+    ports: dict[tuple[str, int], int] = {}  # noqa: RUF012 - filled once, when the origins are there
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[dict[str, Any]]:
+        if host not in (*HOSTS, "wrong.example", "down.example"):
+            raise DNSError(f"{host} did not resolve: the documentation knows no such host")
+        own = self.ports.get((host, port)) or self.ports.get(("*", port), 9)
+        return [{"hostname": host, "host": "127.0.0.1", "port": own, "family": socket.AF_INET, "proto": 0, "flags": 0}]
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+class DocsOrigin:
+    """The origins, in a thread with an event loop of its own, so that an example may block or run a loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.origins: list[Origin] = []
+        self.flaky = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="docs origin")
+
+    def __enter__(self) -> DocsOrigin:
+        self._thread.start()
+        if not self._ready.wait(20):
+            raise RuntimeError("the origin did not start")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._loop is not None and self._ended is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(20)
+
+    async def _serve(self) -> None:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
+        authority.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(str(self.folder / "client.pem"))
+        right, wrong = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert(*HOSTS).configure_cert(right)
+        authority.issue_cert("somebody.else").configure_cert(wrong)
+        plain, secure, wrong_one = Origin(), Origin(tls=right), Origin(tls=wrong)
+        unix = Origin(uds=str(self.folder / "app.sock"))
+        self.origins = [plain, secure, wrong_one, unix]
+        for one in self.origins:
+            self._add_answers(one)
+        async with plain, secure, wrong_one, unix:
+            with socket.create_server(("127.0.0.1", 0)) as unused:
+                nobody = unused.getsockname()[1]
+            DocsResolver.ports = {
+                **{("*", port): plain.port for port in (80, 8080)},
+                **{("*", port): secure.port for port in (443, 8443)},
+                ("wrong.example", 443): wrong_one.port,
+                **{("down.example", port): nobody for port in (80, 443)},
+            }
+            self._ready.set()
+            await self._ended.wait()
+
+    def _add_answers(self, origin: Origin) -> None:
+        answers: dict[str, Handler] = {
+            "/items": self._items,
+            "/old-items": _moved("/items"),
+            "/login": _moved("/account", ("Set-Cookie", "session=a1b2c3; Path=/; HttpOnly")),
+            "/leave": _moved("https://other.example/echo"),
+            "/loop": _moved("/loop"),
+            "/account": _echo_of(origin),
+            "/echo": _echo_of(origin),
+            "/profile": _echo_of(origin),
+            "/users": _echo_of(origin),
+            "/upload": _count,
+            "/video.mp4": _body("video/mp4", pattern(2_000_000)),
+            "/report.csv": _body("text/csv; charset=utf-8", b"name,pieces\r\nkettle,3\r\nlamp,12\r\nstamp,7\r\n"),
+            "/flaky": self._flaky,
+            "/broken": _cut,
+        }
+        for path, answer in answers.items():
+            origin.on(path, answer)
+
+    async def _items(self, asked: Asked, wire: Wire) -> None:
+        page = int(asked.arg("page", "1"))
+        links = [("Link", f'</items?page={page + 1}>; rel="next"')] if page < 3 else []
+        body = json.dumps(ITEMS[2 * page - 2 : 2 * page]).encode()
+        await wire.respond(200, [("Content-Type", "application/json"), *links], body, reason="OK")
+
+    async def _flaky(self, asked: Asked, wire: Wire) -> None:
+        self.flaky += 1
+        if self.flaky % 3:
+            await wire.respond(503, [("Retry-After", "0")], b"later", reason="Service Unavailable")
+        else:
+            await wire.respond(200, [], b"at last")
+
+
+def _echo_of(origin: Origin) -> Handler:
+    async def answer(asked: Asked, wire: Wire) -> None:
+        body = json.dumps(asked.echo(origin.scheme)).encode()
+        await wire.respond(200, [("Content-Type", "application/json")], body, reason="OK")
+
+    return answer
+
+
+def _moved(to: str, *more: tuple[str, str]) -> Handler:
+    async def answer(asked: Asked, wire: Wire) -> None:
+        await wire.respond(302, [("Location", to), *more], reason="Found")
+
+    return answer
+
+
+def _body(kind: str, body: bytes) -> Handler:
+    async def answer(asked: Asked, wire: Wire) -> None:
+        await wire.respond(200, [("Content-Type", kind)], body, reason="OK")
+
+    return answer
+
+
+async def _count(asked: Asked, wire: Wire) -> None:
+    body = json.dumps({"received": len(asked.body), "chunked": asked.chunked}).encode()
+    await wire.respond(200, [("Content-Type", "application/json")], body, reason="OK")
+
+
+async def _cut(asked: Asked, wire: Wire) -> None:
+    await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nno more than this")
+    wire.close()
+
+
+def prepare_folder(folder: Path) -> None:
+    """The files that examples may read."""
+    (folder / "photo.jpg").write_bytes(pattern(200_000))
+    (folder / "notes.txt").write_text("first\nsecond\n", "utf-8")
