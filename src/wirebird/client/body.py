@@ -191,11 +191,14 @@ class Incoming:
         first = self._pieces.popleft()
         piece = first.finish() if isinstance(first, Landing) else first
         self._buffered -= len(piece)
+        self._check_room()
+        return piece
+
+    def _check_room(self) -> None:
         if self.paused and self._buffered < READ_AHEAD:
             self.paused = False
             if self._connection is not None:
                 self._connection.resume()
-        return piece
 
     def deliver_in(self, size: int) -> None:
         """Receive the rest of a body of known length in pieces of `size`, in place, where that is worth while."""
@@ -209,6 +212,7 @@ class Incoming:
         rest = begin[whole:]
         self._piece_size = size
         connection.land(Landing(min(size, len(rest) + connection.parser.left), rest))
+        self._check_room()
 
     def _joined(self) -> bytes:
         """All that is here, as one."""
