@@ -29,6 +29,7 @@ import json
 import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
@@ -59,6 +60,7 @@ def run(main: Callable[[], Coroutine[Any, Any, _T]], loop: str = "asyncio") -> _
         return runner.run(limited())
 
 
+@lru_cache(maxsize=32)
 def pattern(size: int) -> bytes:
     """`size` bytes in which no two places look alike."""
     words = b"".join(b"%07x " % i for i in range(size // 8 + 1))

@@ -59,11 +59,16 @@ class Link:
             while size := int(await self.reader.readline(), 16):
                 await self.reader.readexactly(size + 2)
             await self.reader.readline()
-        elif b"content-length: " in lower:
-            left = int(lower.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        else:
+            left = self.length
             while left:
                 left -= len(await self.reader.readexactly(min(left, 65536)))
         return path
+
+    @property
+    def length(self):
+        """The Content-Length of the request, 0 if it has none."""
+        return int(self.head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
 
     async def request_head(self):
         """The head of the next request; its path is given back, "" if the client has left."""

@@ -10,6 +10,7 @@ import zlib
 from http.cookies import SimpleCookie
 from typing import Any
 
+import brotli
 import pytest
 
 import wirebird
@@ -435,14 +436,14 @@ def test_lines_come_as_soon_as_they_are_complete():
 
 
 def test_many_short_reads_of_a_long_piece_take_linear_time():
-    """A body of 400,000 lines that is here whole: each line must not cost a copy of the rest."""
+    """A body of 100,000 lines that is here whole: each line must not cost a copy of the rest."""
     import time
 
     async def main():
         async with Origin() as origin, wirebird.HTTPClient() as client:
 
             async def lines(asked, wire):
-                await wire.respond(200, [], b"x\n" * 400_000)
+                await wire.respond(200, [], b"x\n" * 100_000)
 
             origin.on("/lines", lines)
             for way in ("readline", "read"):
@@ -452,8 +453,8 @@ def test_many_short_reads_of_a_long_piece_take_linear_time():
                 count = 0
                 while await (response.readline() if way == "readline" else response.read(2)):
                     count += 1
-                assert count == 400_000
-                assert time.process_time() - start < 8
+                assert count == 100_000
+                assert time.process_time() - start < 2
 
     run(main)
 
@@ -653,7 +654,10 @@ def test_a_bomb_is_bounded(coding):
     """A gigabyte of zeros in a megabyte or less: an error within bounded memory, or small pieces for who reads them."""
     if coding == "gzip":
         packer = zlib.compressobj(9, wbits=31)
-        bomb = b"".join([packer.compress(bytes(1 << 20)) for _ in range(1024)] + [packer.flush()])
+        start = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+        bomb = start + (packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)) * 1023
+    elif coding == "br":
+        bomb = bytes(brotli.compress(bytes(1 << 28), quality=1))
     else:
         bomb = code(bytes(1 << 28), coding)
 

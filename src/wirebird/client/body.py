@@ -18,7 +18,7 @@ from ..net.timeouts import NEVER
 if TYPE_CHECKING:
     from .http1 import Http1Connection
 
-__all__ = ["READ_AHEAD", "Claim", "WINDOW", "Incoming", "Landing"]
+__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing"]
 
 READ_AHEAD: Final = 65536
 
@@ -184,6 +184,8 @@ class Incoming:
 
     async def next(self) -> bytes:
         """The next piece as it arrived, b"" at the end.  Raises what ended the body early, after what came before it."""
+        if self._collecting and (self._pieces or not self.complete):
+            raise self.error or BodyConsumed("the body is being read whole")
         while not self._pieces:
             if self.complete:
                 return b""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json as _json
 import ssl as _ssl
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
@@ -17,14 +16,14 @@ from .._version import VERSION
 from ..errors import ClientClosed, InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
 from ..models.message import Body, Request
-from ..models.url import ParamsLike, destination, extend_params, join_url, parse_url
+from ..models.url import Destination, ParamsLike, basic_credentials, destination, extend_params, join_url, parse_url
 from ..net.pool import Stats
 from ..net.timeouts import Timeouts
 from ..pipeline import Handler, Middleware, compose
 from ..protocol.codings import accept_encoding
-from .plain import Plan
 from .connector import TCPConnector
 from .options import Options
+from .plain import Plan
 from .response import HttpResponse
 from .transport import Transport, encode_head
 from .verbs import Verbs
@@ -37,8 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HTTPClient", "Stats"]
 
-# URLs whose plain GET is kept ready as bytes.
+# URLs that are remembered: where they lead, and how a plain GET of them goes out as bytes.
 PLANS = 1024
+
+# Keywords of a call that do not make its options differ from the client's.
+_NO_OPTIONS = frozenset(
+    {"headers", "params", "data", "json", "json_serializer", "multipart", "files", "follow", "max_redirects", "raise_for_status"}
+)
 
 _SOMEWHERE = URL("http://localhost/")
 
@@ -99,6 +103,7 @@ class HTTPClient(Verbs):
         self.total = self.timeouts.total
         self.first_wait = min(self.timeouts.read, self.total)
         self.plans: dict[str | URL, Plan] = {}
+        self._known: dict[str | URL, Destination] = {}
         self._base = parse_url(base_url, "base_url") if base_url is not None else None
         if self._base is not None:
             destination(self._base, "base_url")
@@ -128,7 +133,9 @@ class HTTPClient(Verbs):
             self._take_cookies(cookies, handle_cookies)
         self._middlewares = tuple(middlewares)
         self._handlers: dict[tuple[bool, int, bool], Handler[Request, HttpResponse]] = {}
-        self._plain = not (self._middlewares or self._jar or self._cookies or follow or raise_for_status)
+        self._plain = max_body_size is None and not (
+            self._middlewares or self._jar is not None or self._cookies or follow or raise_for_status
+        )
         self._closed = False
         self._pending = 0
         self._quiet: asyncio.Event | None = None
@@ -159,14 +166,10 @@ class HTTPClient(Verbs):
 
     def prepare(self, method: str, url: str | URL, given: Mapping[str, Any]) -> Request:
         """The request that a call stands for, complete but for what the pipeline adds.  Raises `UsageError`."""
-        target = parse_url(url)
-        if self._base is not None:
-            target = join_url(self._base, target)
-        if self._params is not None:
-            target = extend_params(target, self._params)
-        if (params := given.get("params")) is not None:
-            target = extend_params(target, params)
-        where = destination(target)
+        where = self._known.get(url) if "params" not in given else None
+        if where is None:
+            where = self._destination(url, given.get("params"))
+        target = where.url
         headers = HttpHeaders(self._headers)
         if (own := given.get("headers")) is not None:
             _override(headers, own)
@@ -184,9 +187,24 @@ class HTTPClient(Verbs):
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
         if target.raw_user is not None and "authorization" not in headers:
-            pair = f"{target.user or ''}:{target.password or ''}"
-            headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-        return Request(method, target, headers, body, where, self._options(given))
+            headers["Authorization"] = basic_credentials(target)
+        options = self.settings if given.keys() <= _NO_OPTIONS and not self._cookies else self._options(given)
+        return Request(method, target, headers, body, where, options, monotonic() + options.timeouts.total)
+
+    def _destination(self, url: str | URL, params: ParamsLike | None) -> Destination:
+        """Where `url` leads, with the client's base and parameters; remembered, for most URLs are asked for again."""
+        target = parse_url(url)
+        if self._base is not None:
+            target = join_url(self._base, target)
+        if self._params is not None:
+            target = extend_params(target, self._params)
+        if params is not None:
+            return destination(extend_params(target, params))
+        where = destination(target)
+        if len(self._known) >= PLANS:
+            self._known.clear()
+        self._known[url] = where
+        return where
 
     def _options(self, given: Mapping[str, Any]) -> Options:
         settings = self.settings
@@ -208,7 +226,6 @@ class HTTPClient(Verbs):
             settings.json_decoder,
             settings.max_body_size,
             cookies,
-            monotonic() + timeouts.total,
         )
 
     async def perform(self, method: str, url: str | URL, given: Mapping[str, Any]) -> HttpResponse:
@@ -225,6 +242,8 @@ class HTTPClient(Verbs):
             response = await self._handler(
                 self._follow if follow is None else bool(follow), limit, request.options.cookies is not None
             )(request)
+            if self.settings.max_body_size is not None:
+                response.limit(self.settings.max_body_size)
             if self._plain and not given and method == "GET":
                 self._plan(url, request)
             strict = given.get("raise_for_status")

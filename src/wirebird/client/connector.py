@@ -212,6 +212,7 @@ class TCPConnector:
         target = route.target
         names = self._names
         scope = asyncio.timeout(None)
+
         def make() -> Any:
             return pool.connection_cls(
                 loop,

@@ -215,7 +215,7 @@ class Http1Connection(Stream):
         if self._waiter is waiter:
             self.give_up()
         elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-            # Arrived in the turn of the loop in which the wait was given up.  What was raised may keep the response alive for long.
+            # It arrived in the turn of the loop in which the wait was given up, and what was raised may keep it alive for long.
             incoming: Incoming | None = getattr(waiter.result(), "_incoming", None)
             if incoming is not None and not incoming.complete:
                 incoming.dismiss()

@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..net.timeouts import NEVER, Timeouts
+from ..net.timeouts import Timeouts
 
 __all__ = ["Options"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Options:
     """The settings of one request: the client's, unless the call said otherwise.
 
-    `total_at` is the deadline of the whole call on the clock of `time.monotonic`; the rest is documented at `HTTPClient`.
-    `cookies` are the call's own, meant for the origin it names and no other.
+    What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own, meant for the origin that it
+    names and no other.
     """
 
     timeouts: Timeouts
@@ -28,7 +28,6 @@ class Options:
     json_decoder: Callable[..., Any] = json.loads
     max_body_size: int | None = None
     cookies: Mapping[str, str] | None = None
-    total_at: float = NEVER
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""

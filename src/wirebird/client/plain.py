@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .http1 import Http1Connection
     from .options import Options
 
-__all__ = ["Plan", "PlainGet"]
+__all__ = ["PlainGet", "Plan"]
 
 
 class Plan:
@@ -117,7 +117,7 @@ class PlainGet(Call):
         """The request that the bytes of the plan stand for; `began` is when its time began to run."""
         request = self._client.prepare("GET", self.url, {})
         if began is not None:
-            request.options.total_at = began + self._client.total
+            request.deadline = began + self._client.total
         return request
 
 

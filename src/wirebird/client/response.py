@@ -8,7 +8,8 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BodyConsumed, StatusError, UsageError
+from ..errors import BodyConsumed, ProtocolError, StatusError, UsageError
+from ..models.charset import codec_name
 from ..models.headers import HttpHeaders, decode_fields, decode_value
 from ..models.message import CHUNKED, Request, ResponseHead
 from .body import Claim, Incoming
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HttpResponse"]
 
 _charset = re.compile(r";[ \t]*charset[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;\"]+))", re.IGNORECASE).search
-_link = re.compile(r"<([^>]*)>([^,<]*(?:,(?![ \t]*<)[^,<]*)*)")
+_link = re.compile(r"<([^<>]*)>([^,<]*(?:,(?![ \t]*<)[^,<]*)*)")
 _link_parameter = re.compile(r";[ \t]*([^=;,\s]+)(?:[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;,\"]*)))?")
 
 
@@ -40,6 +41,7 @@ class HttpResponse:
     """
 
     __slots__ = (
+        "_at",
         "_body",
         "_claim",
         "_collecting",
@@ -56,7 +58,8 @@ class HttpResponse:
 
     _decoded: bytes
     _decoder: Decoder | None
-    _rest: bytes
+    _rest: bytes  # a piece that was given out in part: from `_at` on it still is to be
+    _at: int
 
     def __init__(
         self,
@@ -215,10 +218,9 @@ class HttpResponse:
         Raises `UsageError` for an `encoding` that Python does not know, else what `content` raises.  Bytes that do not fit are
         replaced with U+FFFD.
         """
-        if encoding is not None:
-            _check_encoding(encoding)
+        codec = _check_encoding(encoding) if encoding is not None else None
         body = await self.content()
-        return body.decode(encoding or self._encoding(body), "replace")
+        return body.decode(codec or self._encoding(body), "replace")
 
     async def json(self, json_decoder: Callable[..., Any] | None = None) -> Any:
         """The whole body decoded as JSON, by `json_decoder`, the client's, or `json.loads`.
@@ -250,17 +252,18 @@ class HttpResponse:
         if self._setting("auto_decompress", True) and body:
             from ..protocol.codings import decode_body
 
-            body = decode_body(body, self.head.codings(), max_size=self._setting("max_body_size", None))
+            try:
+                body = decode_body(body, self.head.codings(), max_size=self._setting("max_body_size", None))
+            except ProtocolError as error:
+                raise self._located(error)
         self._decoded = body
         return body
 
     def _encoding(self, body: bytes) -> str:
         charset = self.charset
-        if charset is not None:
-            try:
-                return codecs.lookup(charset).name
-            except LookupError:
-                pass
+        codec = codec_name(charset) if charset is not None else None
+        if codec is not None:
+            return codec
         try:
             body.decode()
         except UnicodeDecodeError:
@@ -321,7 +324,8 @@ class HttpResponse:
 
     async def iter_text(self, encoding: str | None = None) -> AsyncIterator[str]:
         """The body as text, in pieces as they come; characters that are split between pieces come out whole."""
-        decoder = codecs.getincrementaldecoder(_check_encoding(encoding or self.charset or "utf-8"))("replace")
+        codec = _check_encoding(encoding) if encoding is not None else codec_name(self.charset or "")
+        decoder = codecs.getincrementaldecoder(codec or "utf-8")("replace")
         while piece := await self._piece():
             if text := decoder.decode(piece):
                 yield text
@@ -351,27 +355,34 @@ class HttpResponse:
             return b"".join([piece async for piece in self.iter_bytes()])
         if n == 0:
             return b""
-        piece = self._take_rest() or await self._piece()
-        if len(piece) > n:
-            self._rest = piece[n:]
-            piece = piece[:n]
-        return piece
+        piece, at = await self._open_piece()
+        self._leave(piece, at + n)
+        return piece[at : at + n]
 
     async def readline(self) -> bytes:
         """Up to and with the next LF, or all that is left; b"" at the end."""
         parts: list[bytes] = []
-        while piece := self._take_rest() or await self._piece():
-            end = piece.find(b"\n") + 1
-            if end:
-                parts.append(piece[:end])
-                self._rest = piece[end:]
-                break
-            parts.append(piece)
-        return b"".join(parts)
+        while True:
+            piece, at = await self._open_piece()
+            end = piece.find(b"\n", at) + 1
+            self._leave(piece, end or len(piece))
+            parts.append(piece[at : end or len(piece)])
+            if end or not piece:
+                return b"".join(parts)
+
+    async def _open_piece(self) -> tuple[bytes, int]:
+        """The piece that is being given out, and how far it was: short reads do not copy what they leave."""
+        rest: bytes = getattr(self, "_rest", b"")
+        return (rest, self._at) if rest else (await self._piece(), 0)
+
+    def _leave(self, piece: bytes, at: int) -> None:
+        self._rest, self._at = (piece, at) if at < len(piece) else (b"", 0)
 
     def _take_rest(self) -> bytes:
         rest: bytes = getattr(self, "_rest", b"")
-        self._rest = b""
+        if rest:
+            rest = rest[self._at :]
+        self._rest, self._at = b"", 0
         return rest
 
     async def _piece(self) -> bytes:
@@ -379,17 +390,25 @@ class HttpResponse:
         if rest := self._take_rest():
             return rest
         decoder = self._piece_decoder()
-        while True:
-            if decoder is not None and (piece := decoder.pull()):
-                return piece
-            raw = await self._raw_piece()
-            if decoder is None:
-                return raw
-            if not raw:
-                if decoder.received:
-                    decoder.finish()
-                return b""
-            decoder.feed(raw)
+        if decoder is None:
+            return await self._raw_piece()
+        try:
+            while not (piece := decoder.pull()):
+                raw = await self._raw_piece()
+                if not raw:
+                    if decoder.received:
+                        decoder.finish()
+                    return b""
+                decoder.feed(raw)
+        except ProtocolError as error:
+            raise self._located(error)
+        return piece
+
+    def _located(self, error: ProtocolError) -> ProtocolError:
+        """The error of a body that cannot be decoded, of which no more is wanted then."""
+        if self._incoming is not None:
+            self._incoming.drop()
+        return error.locate(self.request.destination.authority, "reading the body")
 
     async def _raw_piece(self) -> bytes:
         body, self._body = self._body, None
@@ -430,10 +449,10 @@ class HttpResponse:
 
 
 def _check_encoding(encoding: str) -> str:
-    try:
-        return codecs.lookup(encoding).name
-    except (LookupError, TypeError) as error:
-        raise UsageError(f"encoding must be one that Python knows, not {encoding!r}", argument="encoding") from error
+    codec = codec_name(encoding) if isinstance(encoding, str) else None
+    if codec is None:
+        raise UsageError(f"encoding must be a charset that Python knows, not {encoding!r}", argument="encoding")
+    return codec
 
 
 def _check_size(size: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -43,14 +44,26 @@ def encode_head(request: Request) -> tuple[bytes, int]:
     body = request.body
     size = len(body) if isinstance(body, bytes) else 0 if body is None else body.size()
     length, framing = request_framing(request.method, headers, size)
-    hosts = headers.get_list("host")
-    if len(hosts) > 1:
-        raise InvalidHeader("headers hold more than one Host", argument="headers")
-    if hosts:
+    where = request.destination
+    if "host" in headers:
+        hosts = headers.get_list("host")
+        if len(hosts) > 1:
+            raise InvalidHeader("headers hold more than one Host", argument="headers")
         check_host(hosts[0])
-    first = () if hosts else (("Host", request.destination.authority),)
-    fields = encode_fields([*first, *headers.items(), *framing])
-    return request_line(request.method, request.destination.target) + fields + b"\r\n", length
+        pairs = tuple(headers.items())
+    else:
+        pairs = (("Host", where.authority), *headers.items())
+    try:
+        fields = _fields(pairs)
+    except TypeError:  # not hashable, so not text either
+        fields = encode_fields(pairs)
+    return b"".join((request_line(request.method, where.target), fields, framing, b"\r\n")), length
+
+
+@lru_cache(maxsize=256)
+def _fields(fields: tuple[tuple[str, str], ...]) -> bytes:
+    """The field lines as bytes; remembered, for most requests of a program have the same few sets of headers."""
+    return encode_fields(fields)
 
 
 class Transport:
@@ -70,7 +83,7 @@ class Transport:
         options: Options = request.options
         route = self.connector.route(request.destination, options.ssl, options.verify)
         while True:
-            connection = await self.connector.acquire(route, options.timeouts, options.total_at, fresh=fresh, reserved=reserved)
+            connection = await self.connector.acquire(route, options.timeouts, request.deadline, fresh=fresh, reserved=reserved)
             reserved = False
             if not connection.is_open():
                 connection.give_up()  # found dead before a byte was written: that is no attempt, whatever the method
@@ -93,8 +106,8 @@ class Transport:
         options: Options = request.options
         waiter: asyncio.Future[HttpResponse] = connection.loop.create_future()
         method = request.method.encode()
-        connected = request.headers.get_list("connection")
-        if connected and any("close" in split_list(value) for value in connected):
+        headers = request.headers
+        if "connection" in headers and any("close" in split_list(value) for value in headers.get_list("connection")):
             connection.is_last()
         whole = head
         if length == CHUNKED and (body is None or isinstance(body, bytes)):
@@ -105,7 +118,7 @@ class Transport:
             body = None
         asked = connection.on_continue() if body is not None and _expects_continue(request) else None
         now = monotonic()
-        total_at = options.total_at
+        total_at = request.deadline
         # While a body is sent, the peer owes nothing but to take it.
         first = total_at if body is not None else min(now + options.timeouts.read, total_at)
         connection.sending = body is not None
@@ -137,7 +150,7 @@ def _without_expectation(request: Request) -> Request | None:
         return None
     headers = HttpHeaders(request.headers)
     del headers["expect"]
-    return Request(request.method, request.url, headers, body, request.destination, request.options)
+    return Request(request.method, request.url, headers, body, request.destination, request.options, request.deadline)
 
 
 def _expects_continue(request: Request) -> bool:

@@ -35,23 +35,13 @@ class MoreOptions(TypedDict, total=False):
     raise_for_status: bool | None
 
 
-# What a keyword is when nobody said anything; a call is remembered by what differs.
-_DEFAULTS: dict[str, Any] = {"multipart": False, "verify": True, "http2": False}
-_KEYWORDS = {*MoreOptions.__annotations__, "headers", "params", "verify", "ssl", "timeouts", "follow", "http2"}
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class Verbs:
     """`request`, and one method for each verb, with the arguments in the order of what that verb needs first."""
 
     __slots__ = ()
-
-    def _call(self, method: str, url: str | URL, given: dict[str, Any]) -> Call:
-        if not given.keys() <= _KEYWORDS:
-            raise TypeError(f"{method.lower()}() got an unexpected keyword argument {min(given.keys() - _KEYWORDS)!r}")
-        given = {name: value for name, value in given.items() if value is not _DEFAULTS.get(name)}
-        if given.pop("http2", False):
-            raise UsageError("http2 must be False: this version speaks HTTP/1.1", argument="http2")
-        return Call(self, method, url, given)  # type: ignore[arg-type]
 
     def request(
         self,
@@ -96,27 +86,42 @@ class Verbs:
         method = check_token(method, "method").upper()
         if method == "CONNECT":
             raise UsageError("method must not be CONNECT: a tunnel is no request for a URL", argument="method")
-        return self._call(
-            method,
-            url,
-            {
-                "headers": headers,
-                "params": params,
-                "data": data,
-                "json": json,
-                "json_serializer": json_serializer,
-                "multipart": multipart,
-                "verify": verify,
-                "ssl": ssl,
-                "timeouts": timeouts,
-                "follow": follow,
-                "http2": http2,
-                "files": files,
-                "cookies": cookies,
-                "max_redirects": max_redirects,
-                "raise_for_status": raise_for_status,
-            },
-        )
+        if method not in _METHODS:
+            method = check_token(method, "method").upper()
+            if method == "CONNECT":
+                raise UsageError("method must not be CONNECT: a tunnel is no request for a URL", argument="method")
+        given: dict[str, Any] = {}
+        if headers is not None:
+            given["headers"] = headers
+        if params is not None:
+            given["params"] = params
+        if data is not None:
+            given["data"] = data
+        if json is not None:
+            given["json"] = json
+        if json_serializer is not None:
+            given["json_serializer"] = json_serializer
+        if multipart:
+            given["multipart"] = True
+        if not verify:
+            given["verify"] = False
+        if ssl is not None:
+            given["ssl"] = ssl
+        if timeouts is not None:
+            given["timeouts"] = timeouts
+        if follow is not None:
+            given["follow"] = follow
+        if http2:
+            raise UsageError("http2 must be False: this version speaks HTTP/1.1", argument="http2")
+        if files is not None:
+            given["files"] = files
+        if cookies is not None:
+            given["cookies"] = cookies
+        if max_redirects is not None:
+            given["max_redirects"] = max_redirects
+        if raise_for_status is not None:
+            given["raise_for_status"] = raise_for_status
+        return Call(self, method, url, given)  # type: ignore[arg-type]
 
     def get(
         self,
@@ -142,8 +147,18 @@ class Verbs:
             and not more
         ):
             return PlainGet(self, url)  # type: ignore[arg-type]
-        given = {"headers": headers, "params": params, "verify": verify, "ssl": ssl, "timeouts": timeouts}
-        return self._call("GET", url, {**given, "follow": follow, "http2": http2, **more})
+        return self.request(
+            url,
+            "GET",
+            headers,
+            params,
+            verify=verify,
+            ssl=ssl,
+            timeouts=timeouts,
+            follow=follow,
+            http2=http2,
+            **more,
+        )
 
     def head(
         self,
@@ -158,8 +173,18 @@ class Verbs:
         **more: Unpack[MoreOptions],
     ) -> Call:
         """HEAD; see `request`."""
-        given = {"headers": headers, "params": params, "verify": verify, "ssl": ssl, "timeouts": timeouts}
-        return self._call("HEAD", url, {**given, "follow": follow, "http2": http2, **more})
+        return self.request(
+            url,
+            "HEAD",
+            headers,
+            params,
+            verify=verify,
+            ssl=ssl,
+            timeouts=timeouts,
+            follow=follow,
+            http2=http2,
+            **more,
+        )
 
     def options(
         self,
@@ -174,8 +199,18 @@ class Verbs:
         **more: Unpack[MoreOptions],
     ) -> Call:
         """OPTIONS; see `request`."""
-        given = {"headers": headers, "params": params, "verify": verify, "ssl": ssl, "timeouts": timeouts}
-        return self._call("OPTIONS", url, {**given, "follow": follow, "http2": http2, **more})
+        return self.request(
+            url,
+            "OPTIONS",
+            headers,
+            params,
+            verify=verify,
+            ssl=ssl,
+            timeouts=timeouts,
+            follow=follow,
+            http2=http2,
+            **more,
+        )
 
     def post(
         self,

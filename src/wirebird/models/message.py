@@ -152,13 +152,21 @@ class Request:
     """A request on its way through the pipeline: a middleware may change any of it before it hands it on.
 
     `method` is a token in the case it is sent in, `url` a `yarl.URL`, `headers` an `HttpHeaders` of its own, `body` None, bytes
-    or a `Body`.  `options` is what the client's transport needs beside the message (time limits, TLS, …).
+    or a `Body`.  `options` is what the client's transport needs beside the message (time limits, TLS, …), and `deadline` when
+    the time for all of it is over, on the client's clock.
     """
 
-    __slots__ = ("body", "destination", "headers", "method", "options", "url")
+    __slots__ = ("body", "deadline", "destination", "headers", "method", "options", "url")
 
     def __init__(
-        self, method: str, url: URL, headers: HttpHeaders, body: bytes | Body | None, destination: Destination, options: Any
+        self,
+        method: str,
+        url: URL,
+        headers: HttpHeaders,
+        body: bytes | Body | None,
+        destination: Destination,
+        options: Any,
+        deadline: float,
     ) -> None:
         self.method = method
         self.url = url
@@ -166,6 +174,7 @@ class Request:
         self.body = body
         self.destination = destination
         self.options = options
+        self.deadline = deadline
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.destination.origin}>"

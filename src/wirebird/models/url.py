@@ -8,6 +8,7 @@ from it: the `Destination`.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,16 @@ from yarl import URL
 
 from ..errors import InvalidHeader, InvalidURL, UsageError
 
-__all__ = ["Destination", "ParamsLike", "check_host", "destination", "extend_params", "join_url", "parse_url"]
+__all__ = [
+    "Destination",
+    "ParamsLike",
+    "basic_credentials",
+    "check_host",
+    "destination",
+    "extend_params",
+    "join_url",
+    "parse_url",
+]
 
 ParamsLike: TypeAlias = "str | Mapping[str, Any] | Sequence[tuple[str, Any]]"
 
@@ -74,6 +84,8 @@ def parse_url(url: str | URL, argument: str = "url") -> URL:
     bad = _forbidden(authority) or re.search(r"[\x00-\x1f\x7f]", url)
     if bad or url[:1] == " ":
         raise InvalidURL(f"{argument} holds a control character, space or backslash: {_shown(url)}", argument=argument)
+    if found and not authority:
+        raise InvalidURL(f"{argument} has no host: {_shown(url)}", argument=argument)
     if authority:
         port = _port(authority.rpartition("@")[2])
         if port is None or (port[1] and (len(port[1]) > 5 or int(port[1]) > 65535)):
@@ -142,6 +154,12 @@ def destination(url: URL, argument: str = "url") -> Destination:
         raise InvalidURL(f"{argument} has a path or query that is not encoded: {_shown(target)}", argument=argument)
     authority = shown if port == DEFAULT_PORTS[scheme] else f"{shown}:{port}"
     return Destination(url, scheme, host, port, authority, target, f"{scheme}://{shown}:{port}")
+
+
+def basic_credentials(url: URL) -> str:
+    """The `Authorization` value for the userinfo of `url` (RFC 7617)."""
+    pair = f"{url.user or ''}:{url.password or ''}"
+    return f"Basic {b64encode(pair.encode()).decode()}"
 
 
 def check_host(value: str, argument: str = "headers") -> None:

@@ -7,6 +7,7 @@ when less came.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidHeader, UsageError
@@ -27,6 +28,7 @@ _is_target = re.compile(r"[\x21-\x7e]+").fullmatch
 _is_length = re.compile(r"[0-9]{1,18}").fullmatch
 
 
+@lru_cache(maxsize=1024)
 def request_line(method: str, target: str) -> bytes:
     """The request line.  Raises `InvalidHeader` for a method that is no token or a target with anything but visible ASCII."""
     check_token(method, "method")
@@ -42,32 +44,32 @@ def response_line(status: int, reason: str) -> bytes:
     return f"HTTP/1.1 {status} {check_value(reason, 'reason')}\r\n".encode()
 
 
-def request_framing(method: str, headers: HttpHeaders, size: int | None) -> tuple[int, list[tuple[str, str]]]:
-    """How the body of a request is framed (RFC 9112 6): its length or `CHUNKED`, and the fields that must be added to say so.
+def request_framing(method: str, headers: HttpHeaders, size: int | None) -> tuple[int, bytes]:
+    """How the body of a request is framed (RFC 9112 6): its length or `CHUNKED`, and the field line that must be added to say so.
 
     `size` is the length of the body, None if unknown, 0 if there is none.  A `Content-Length` or `Transfer-Encoding` that the
     caller set is checked against it.  Raises `InvalidHeader` for both at once, two of one, or a length that is not the body's.
     """
-    lengths = headers.get_list("content-length")
-    codings = headers.get_list("transfer-encoding")
-    if codings:
+    lengths = headers.get_list("content-length") if "content-length" in headers else ()
+    if "transfer-encoding" in headers:
+        codings = headers.get_list("transfer-encoding")
         if lengths:
             raise InvalidHeader("headers hold both Content-Length and Transfer-Encoding", argument="headers")
         if len(codings) > 1 or codings[0].strip(" \t").lower() != "chunked":
             raise InvalidHeader("headers may hold no Transfer-Encoding but one chunked", argument="headers")
-        return CHUNKED, []
+        return CHUNKED, b""
     if lengths:
         if len(lengths) > 1 or not _is_length(lengths[0]):
             raise InvalidHeader(f"headers hold a Content-Length that is not one number: {lengths!r}", argument="headers")
         promised = int(lengths[0])
         if size is not None and promised != size:
             raise InvalidHeader(f"headers promise a Content-Length of {promised}, the body has {size}", argument="headers")
-        return promised, []
+        return promised, b""
     if size is None:
-        return CHUNKED, [("Transfer-Encoding", "chunked")]
+        return CHUNKED, b"Transfer-Encoding: chunked\r\n"
     if size or method in _EXPECT_CONTENT:
-        return size, [("Content-Length", str(size))]
-    return 0, []
+        return size, b"Content-Length: %d\r\n" % size
+    return 0, b""
 
 
 def chunk(data: bytes) -> bytes:

@@ -11,10 +11,10 @@ from typing import Final
 
 from yarl import URL
 
-from ...errors import BodyConsumed, InvalidResponse, InvalidURL, TooManyRedirects
+from ...errors import BodyConsumed, InvalidResponse, InvalidURL, TooManyRedirects, WirebirdError
 from ...models.headers import HttpHeaders, split_list
 from ...models.message import Request
-from ...models.url import destination, parse_url
+from ...models.url import basic_credentials, destination, parse_url
 from ...pipeline import Handler, Middleware
 from ..response import HttpResponse
 
@@ -46,7 +46,11 @@ def follow_redirects(limit: int) -> Middleware[Request, HttpResponse]:
         history: list[HttpResponse] = []
         while True:
             response = await handler(request)
-            following = next_request(request, response)
+            try:
+                following = next_request(request, response)
+            except WirebirdError:
+                await response.close()  # nobody gets to see it
+                raise
             if following is None:
                 response.history = tuple(history)
                 return response
@@ -79,7 +83,8 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
     if not locations or not locations[0]:
         return None
     try:
-        url = _resolve(request.url, locations[0])
+        reference = parse_url(locations[0].strip(" \t"), "Location")
+        url = _resolve(request.url, reference)
         where = destination(url, "Location")
     except InvalidURL as error:
         raise InvalidResponse(
@@ -105,7 +110,9 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
     if where.origin != request.destination.origin:
         _leave_secrets(headers)
         options = options.for_another_origin()
-    return Request(method, url, headers, body, where, options)
+    if reference.raw_user is not None:
+        headers["Authorization"] = basic_credentials(reference)
+    return Request(method, url, headers, body, where, options, request.deadline)
 
 
 def _leave_secrets(headers: HttpHeaders) -> None:
@@ -117,9 +124,8 @@ def _leave_secrets(headers: HttpHeaders) -> None:
             headers.add("Connection", ", ".join(kept))
 
 
-def _resolve(base: URL, location: str) -> URL:
+def _resolve(base: URL, reference: URL) -> URL:
     """RFC 9110 10.2.2: relative to the URL requested, and its fragment is inherited."""
-    reference = parse_url(location.strip(" \t"), "Location")
     url = base.join(reference)
     if not reference.raw_fragment and base.raw_fragment:
         url = url.with_fragment(base.raw_fragment)

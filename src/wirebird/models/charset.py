@@ -1,0 +1,31 @@
+"""Charsets: which of Python's codecs the label of a text may choose (RFC 9110 8.3.2).
+
+A label comes from the peer, and Python knows codecs that make no text of bytes (`hex`, `zlib`), that always fail (`undefined`),
+that are no charsets (`unicode_escape`, `idna`), and it remembers for ever each label that it was asked for in vain.  So what is
+no known charset is not looked up.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from encodings.aliases import aliases
+
+__all__ = ["codec_name"]
+
+_TRANSFORMS = {"base64_codec", "bz2_codec", "hex_codec", "mbcs", "quopri_codec", "rot_13", "tactis", "uu_codec", "zlib_codec"}
+_WITHOUT_ALIAS = {
+    "cp1006", "cp720", "cp737", "cp856", "cp874", "cp875", "koi8_t", "koi8_u",
+    "mac_arabic", "mac_croatian", "mac_farsi", "mac_romanian", "utf_8_sig",
+}  # fmt: skip
+_known = {
+    *(name for alias, codec in aliases.items() if codec not in _TRANSFORMS for name in (alias, codec) if name == name.lower()),
+    *_WITHOUT_ALIAS,
+}
+_separators = re.compile(r"[-_ ]+").sub
+
+
+def codec_name(charset: str) -> str | None:
+    """The name of Python's codec for `charset`, None if it has none that makes text of bytes."""
+    label = _separators("_", charset.lower()) if charset.isascii() else ""
+    return codecs.lookup(label).name if label in _known else None

@@ -1,0 +1,250 @@
+"""What is public, frozen: the names, the signatures, and that each says what it does.
+
+A change here is a change of the public interface: it needs a fragment in CHANGES.d/, and an entry in docs/reference/.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+import wirebird
+from layers import read_sources
+from test_layers import ROOT
+
+NAMES = """
+    AsyncResolver BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar CyclicQueuePool DNSError
+    DecodingError HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse
+    InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError ProxyError ReadTimeout Request
+    RequestTimeout SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError
+    WirebirdError __version__ load_cookies save_cookies tls_context
+"""
+
+_WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
+    ssl=None, timeouts=None, follow=None, http2=False"""
+
+# The signatures of the public classes, as planned for the whole library.
+SIGNATURES = {
+    "HTTPClient": """connector=None, handle_cookies=False, verify_ssl=True, proxy=None, *, base_url=None, headers=None,
+        params=None, cookies=None, auth=None, timeouts=None, follow=False, max_redirects=10, retries=None, http2=False,
+        trust_env=False, raise_for_status=False, json_serializer=json.dumps, json_decoder=json.loads, auto_decompress=True,
+        max_body_size=None, middlewares=()""",
+    "HTTPClient.get": "url, headers=None, params=None, verify=True, ssl=None, timeouts=None, follow=None, http2=False",
+    "HTTPClient.head": "url, headers=None, params=None, verify=True, ssl=None, timeouts=None, follow=None, http2=False",
+    "HTTPClient.options": "url, headers=None, params=None, verify=True, ssl=None, timeouts=None, follow=None, http2=False",
+    "HTTPClient.post": _WITH_BODY,
+    "HTTPClient.put": _WITH_BODY,
+    "HTTPClient.patch": _WITH_BODY,
+    "HTTPClient.delete": _WITH_BODY,
+    "HTTPClient.request": """url, method='GET', headers=None, params=None, data=None, json=None, json_serializer=None,
+        multipart=False, verify=True, ssl=None, timeouts=None, follow=None, http2=False, *, files=None, cookies=None,
+        raise_for_status=None, auth=None, proxy=None""",
+    "HTTPClient.stream": "method, url",
+    "HTTPClient.wait_requests": "timeout=30",
+    "HTTPClient.close": "",
+    "HTTPClient.shutdown": "",
+    "HTTPClient.stats": "",
+    "HttpHeaders": "data=None",
+    "HttpResponse.content": "",
+    "HttpResponse.text": "encoding=None",
+    "HttpResponse.json": "json_decoder=None",
+    "HttpResponse.read": "n=-1",
+    "HttpResponse.readline": "",
+    "HttpResponse.read_chunks": "",
+    "HttpResponse.iter_bytes": "size=None",
+    "HttpResponse.iter_text": "",
+    "HttpResponse.iter_lines": "",
+    "HttpResponse.raise_for_status": "",
+    "HttpResponse.close": "",
+    "Timeouts": "sock_connect=5, sock_read=30, pool_acquire=None, request_timeout=60",
+    "TCPConnector": """pool_size=25, timeouts=None, connection_cls=None, pool_cls=None, resolver=None, ttl_dns_cache=10000,
+        use_dns_cache=True, conn_max_requests=100, *, pool_size_per_host=None, keepalive_timeout=15.0, ssl=None, local_addr=None,
+        uds=None, happy_eyeballs_delay=0.25, connect_to=None""",
+    "SmartPool": "connector, pool_size=25, connection_cls=None",
+    "SmartPool.acquire": "urlparsed=None",
+    "SmartPool.release": "conn",
+    "SmartPool.cleanup": "",
+    "SmartPool.free_conns": "",
+    "SmartPool.is_all_free": "",
+    "CyclicQueuePool": "connector, pool_size=25, connection_cls=None",
+    "CyclicQueuePool.acquire": "urlparsed=None",
+    "AsyncResolver": "nameservers=None",
+    "AsyncResolver.resolve": "host, port=0, family=AF_INET",
+    "AsyncResolver.close": "",
+    "ThreadedResolver": "",
+    "ThreadedResolver.resolve": "host, port=0, family=AF_INET",
+    "ThreadedResolver.close": "",
+    "MultipartForm": "",
+    "MultipartForm.add_field": "name, value, filename=None, content_type=None, headers=None",
+    "MultipartForm.add_file": "name, file_path, filename=None, content_type=None",
+    "MultipartForm.get_buffer": "",
+    "MultipartForm.get_body_size": "",
+    "MultipartForm.get_headers": "size=None",
+}
+
+# Parameters that this version does not have yet: proxies, authentication, retries, HTTP/2 and the environment come later.
+LATER = {
+    "HTTPClient": {"proxy", "auth", "retries", "http2", "trust_env"},
+    "HTTPClient.request": {"auth", "proxy"},
+}
+
+# Parameters beyond those: all of them must have a default.
+BEYOND = {
+    "TCPConnector": {"limits"},
+    "HTTPClient.request": {"max_redirects"},
+    "HTTPClient.post": {"files", "cookies", "max_redirects", "raise_for_status"},
+    "HTTPClient.put": {"files", "cookies", "max_redirects", "raise_for_status"},
+    "HTTPClient.patch": {"files", "cookies", "max_redirects", "raise_for_status"},
+    "HTTPClient.delete": {"files", "cookies", "max_redirects", "raise_for_status"},
+    "HttpResponse.iter_text": {"encoding"},
+    "SmartPool.release": {"now"},
+}
+
+# Parameters that are given by position, so that their names are nobody's business.
+UNNAMED = {"SmartPool.release"}
+
+RESPONSE_ATTRIBUTES = """
+    status_code reason ok headers raw_headers cookies url history request http_version content_type charset content_length chunked
+    links trailers elapsed
+"""
+
+
+def public(path: str) -> Any:
+    found: Any = wirebird
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def read_signature(text: str) -> dict[str, str | None]:
+    """The parameters and their defaults, None where there is none; keyword-only ones have a `*` in front of their name."""
+    arguments = ast.parse(f"def f({text}): pass").body[0].args  # type: ignore[attr-defined]
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + [ast.unparse(value) for value in arguments.defaults]
+    found: dict[str, str | None] = dict(zip([one.arg for one in positional], defaults, strict=True))
+    for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        found[f"*{one.arg}"] = None if default is None else ast.unparse(default)
+    return found
+
+
+def show_default(value: Any) -> str | None:
+    if value is inspect.Parameter.empty:
+        return None
+    if value in (json.dumps, json.loads):
+        return f"json.{value.__name__}"
+    return getattr(value, "name", None) or repr(value)
+
+
+def actual_signature(path: str) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for parameter in inspect.signature(public(path)).parameters.values():
+        if parameter.name == "self" or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        star = "*" if parameter.kind is parameter.KEYWORD_ONLY else ""
+        found[star + parameter.name] = show_default(parameter.default)
+    return found
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(wirebird.__all__) == sorted(NAMES.split())
+    assert sorted(wirebird.__all__) == wirebird.__all__
+
+
+@pytest.mark.parametrize("name", sorted(NAMES.split()))
+def test_every_public_name_can_be_imported(name: str) -> None:
+    value = getattr(wirebird, name)
+    assert value is not None
+    assert name in dir(wirebird)
+    if name != "__version__":
+        home = import_module(value.__module__)
+        assert getattr(home, name) is value
+        assert name in home.__all__
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        wirebird.no_such_name
+
+
+def test_a_star_import_gives_all_of_them() -> None:
+    program = "from wirebird import *; import wirebird; print(sorted(set(wirebird.__all__) - set(globals())))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("path", SIGNATURES)
+def test_signatures_are_frozen(path: str) -> None:
+    planned, actual = read_signature(SIGNATURES[path]), actual_signature(path)
+    later = LATER.get(path, set())
+    assert later <= {name.lstrip("*") for name in planned}
+    assert not later & {name.lstrip("*") for name in actual}, "no longer to come: take it off the list"
+    planned = {name: default for name, default in planned.items() if name.lstrip("*") not in later}
+    for name in BEYOND.get(path, ()):
+        assert actual.pop(f"*{name}" if f"*{name}" in actual else name) is not None
+    if path in UNNAMED:
+        assert list(actual.values()) == list(planned.values())
+        return
+    assert [name for name in actual if name[0] != "*"] == [name for name in planned if name[0] != "*"]
+    assert actual == planned
+
+
+@pytest.mark.parametrize("verb", ["get", "head", "options", "post", "put", "patch", "delete"])
+def test_a_verb_takes_every_keyword_of_request(verb: str) -> None:
+    client = wirebird.HTTPClient()
+    everything = {
+        name.lstrip("*"): None for name in actual_signature("HTTPClient.request") if name not in ("url", "method", "self")
+    }
+    everything |= {"multipart": False, "verify": True, "http2": False}  # type: ignore[dict-item]
+    call = getattr(client, verb)("http://example.org/", **everything)
+    assert call.method == verb.upper()
+    call.close()
+
+
+def test_a_response_has_these_attributes() -> None:
+    for name in RESPONSE_ATTRIBUTES.split():
+        assert hasattr(wirebird.HttpResponse, name), name
+
+
+def test_every_module_says_what_is_public() -> None:
+    without = [
+        source.name
+        for source in read_sources(ROOT)
+        if source.path.name != "__init__.py"
+        and not any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__" for node in source.tree.body)
+    ]
+    assert without == []
+
+
+def test_everything_in_all_exists() -> None:
+    for source in read_sources(ROOT):
+        module = import_module(source.name)
+        for name in getattr(module, "__all__", ()):
+            assert hasattr(module, name), f"{source.name}.{name}"
+
+
+def test_everything_public_has_a_docstring() -> None:
+    """Read from the source, where `python -OO` leaves them."""
+    without = []
+    for source in read_sources(ROOT):
+        if ast.get_docstring(source.tree) is None:
+            without.append(source.name)
+        names = set(getattr(import_module(source.name), "__all__", ()))
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.name in names:
+                without += [f"{source.name}.{name}" for name in _undocumented(node)]
+    assert without == []
+
+
+def _undocumented(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    found = [] if ast.get_docstring(node) else [node.name]
+    if not isinstance(node, ast.ClassDef) or node.name not in wirebird.__all__:
+        return found
+    methods = [method for method in node.body if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return found + [f"{node.name}.{method.name}" for method in methods if method.name[0] != "_" and not ast.get_docstring(method)]
