@@ -68,6 +68,7 @@ class Tqdm:
             file=out,
             leave=True,
             ncols=100,
+            nrows=20,  # or it is silent on a terminal that does not say how many it has
         )
 
     def draw(self) -> None:

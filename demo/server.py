@@ -21,6 +21,7 @@ import json
 import ssl
 import sys
 import threading
+from typing import Any
 
 from bench.limits import raise_open_files
 from bench.loops import new_loop
@@ -133,6 +134,12 @@ class Visitor(Stream):
             self.write(_PIECE if piece == len(_PIECE) else _PIECE[:piece])
 
 
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A client that does not trust the certificate, or leaves, is no fault of the server's."""
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
+
+
 async def serve(certificate: str | None) -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
@@ -144,6 +151,7 @@ async def serve(certificate: str | None) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     loop.call_later(_LIFETIME, ended.set)
+    loop.set_exception_handler(_report)
     plain = await loop.create_server(lambda: Visitor(loop), "127.0.0.1", 0, backlog=4096)
     ports = {"http": plain.sockets[0].getsockname()[1]}
     if certificate is not None:

@@ -4,11 +4,11 @@
         async with wirebird.HTTPClient() as client:
             response = await client.get(origin.url("/echo"))
 
-It reads with our own parser in the server role, so whatever a client sends that is not HTTP/1.1 to the letter is answered with 400,
-and kept in `faults`.  It has no clock: what is slow waits for `release`, an event that a test sets or does not set.  `asked` holds
-every request in order of arrival, `connections` counts those accepted, `open` those not yet closed.
+It reads with our own parser in the server role, so whatever a client sends that is not HTTP/1.1 to the letter is answered with
+400, and kept in `faults`.  It has no clock: what is slow waits for `release`, an event that a test sets or does not set.
+`asked` holds every request in order of arrival, `connections` counts those accepted, `open` those not yet closed.
 
-    /echo, /anything/…          what was asked, as JSON: method, url, args, form, json, files, data, headers (`get`, `post`, … too)
+    /echo, /anything/…          what was asked, as JSON: method, url, args, form, json, files, data, headers (also `/get`, …)
     /status/{code}?to=          an empty answer, with a Location if there is a `to`
     /chain/{n}                  302 to /chain/{n-1}; /chain/0 is an echo
     /cookies/set?name=value     Set-Cookie for each pair, and a redirect to /cookies, which shows what came back
@@ -408,7 +408,7 @@ class Origin:
             await wire.respond(200, [("Set-Cookie", value) for name, value in asked.args])
         else:
             pairs = [pair.split("=", 1) for line in asked.headers.get_list("cookie") for pair in line.split("; ")]
-            body = json.dumps({"cookies": {name: value for name, value in pairs}, "raw": asked.headers.get_list("cookie")})
+            body = json.dumps({"cookies": dict(pairs), "raw": asked.headers.get_list("cookie")})
             await wire.respond(200, [("Content-Type", "application/json")], body.encode())
 
     async def _headers(self, asked: Asked, wire: Wire, rest: str) -> None:

@@ -7,16 +7,20 @@ when something is handed over, exactly in the turn in which a connection, a slot
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
+import socket
 import ssl
+import sys
+import warnings
 from time import monotonic
 
 import pytest
 import trustme
-from raw_peer import OK, Peer, answer, check_settled, chunked, run, sockets
 
-from wirebird import ClientClosed, ConnectionLost, HTTPClient, TCPConnector, Timeouts, WirebirdError
+from raw_peer import OK, Peer, answer, check_settled, chunked, run, sockets
+from wirebird import ClientClosed, ConnectionLost, HTTPClient, PoolTimeout, TCPConnector, Timeouts, WirebirdError
 from wirebird.client.http1 import Http1Connection
 from wirebird.net.pool import CyclicQueuePool, SmartPool
 
@@ -321,7 +325,7 @@ def traced(trigger):
         return call
 
     pool = type("TracedPool", (SmartPool,), {})
-    for name in ("release", "discard", "admit", "give_back", "queue", "_next"):
+    for name in ("release", "discard", "admit", "give_back", "queue"):
         setattr(pool, name, telling(name, getattr(SmartPool, name)))
     connection = type("TracedConnection", (Http1Connection,), {})
     for name in ("begin", "buffer_updated", "_on_head", "_finish", "connection_lost", "eof_received"):
@@ -331,7 +335,7 @@ def traced(trigger):
 
 EVENTS = [
     f"{when} {name}"
-    for name in ("release", "discard", "admit", "queue", "_next", "begin", "buffer_updated", "_on_head", "_finish", "eof_received")
+    for name in ("release", "discard", "admit", "queue", "begin", "buffer_updated", "_on_head", "_finish", "eof_received")
     for when in ("before", "after")
 ]
 
@@ -349,15 +353,14 @@ def test_in_the_turn_of_a_handover(event):
                 await small(client, peer)
                 for work in WORKS:
                     for position in (0, 1):
-                        for _ in range(2):  # with a connection that is reused, and at one that is opened
-                            tasks = [asyncio.create_task(work(client, peer)) for _ in range(2)]
-                            trigger.task, trigger.on = tasks[position], event
-                            done, _ = await asyncio.wait(tasks, timeout=5)
-                            trigger.task = None
-                            assert len(done) == 2, (work, position)
-                            tasks[1 - position].result()
-                            if not tasks[position].cancelled():
-                                tasks[position].result()
+                        tasks = [asyncio.create_task(work(client, peer)) for _ in range(2)]
+                        trigger.task, trigger.on = tasks[position], event
+                        done, _ = await asyncio.wait(tasks, timeout=5)
+                        trigger.task = None
+                        assert len(done) == 2, (work, position)
+                        tasks[1 - position].result()
+                        if not tasks[position].cancelled():
+                            tasks[position].result()
                 hits.append(trigger.hit)
                 assert await client.wait_requests(3)
                 check_settled(client)
@@ -445,38 +448,36 @@ def test_a_cancellation_is_not_swallowed_by_a_time_limit():
                     await hold.wait()
                 await link.send(OK)
 
-        trigger = Trigger()
-        pool, connection = traced(trigger)
-        pool.withdraw = lambda self, ticket: (SmartPool.withdraw(self, ticket), trigger("withdrawn"))[0]
+        class Expiring(SmartPool):
+            def withdraw(self, ticket):
+                if expiring:
+                    expiring.pop().cancel()  # the task, just before it is told that its time is up
+                return super().withdraw(ticket)
+
+        expiring = []
         async with Peer(script) as peer:
-            timeouts = Timeouts(pool_acquire=0.02)
-            connector = TCPConnector(pool_size=1, pool_cls=pool, connection_cls=connection)
-            async with HTTPClient(connector, timeouts=timeouts) as client:
+            timeouts = Timeouts(pool_acquire=0.03)
+            async with HTTPClient(TCPConnector(pool_size=1, pool_cls=Expiring), timeouts=timeouts) as client:
                 await small(client, peer)
                 holder = asyncio.create_task(client.get(peer.url("/hold")))
                 while not client.stats()["in_use"]:
                     await asyncio.sleep(0)
                 for work in (small, small_by_pipeline):
+                    with pytest.raises(PoolTimeout):
+                        await work(client, peer)
                     task = asyncio.create_task(work(client, peer))
-                    await asyncio.sleep(0.005)
-                    ticket = next(iter(client.connector.peek()._queues.popitem()[1])) if False else None
-                    assert ticket is None
-                    loop = asyncio.get_running_loop()
-                    fail = loop.create_future()
-
-                    original = SmartPool.withdraw
-
-                    def withdraw(self, ticket, task=task, fail=fail):
-                        served = original(self, ticket)
-                        if not fail.done():
-                            fail.set_result(None)
-                            loop.call_soon(task.cancel)  # runs before the task is woken, which is scheduled behind it
-                        return served
-
-                    pool.withdraw = withdraw
+                    for _ in range(3):
+                        await asyncio.sleep(0)
+                    ticket = next(iter(next(iter(client.connector.peek()._queues.values()))))
+                    ticket.expire(monotonic())
+                    task.cancel()
                     with pytest.raises(asyncio.CancelledError):
                         await task
-                    pool.withdraw = original
+                    task = asyncio.create_task(work(client, peer))
+                    expiring.append(task)
+                    with pytest.raises(asyncio.CancelledError):
+                        await task
+                    assert not expiring
                 hold.set()
                 assert (await holder).status_code == 200
                 check_settled(client)
@@ -491,7 +492,7 @@ def test_a_cancellation_is_not_swallowed_by_a_time_limit():
 def test_close_with_requests_running_waiting_and_dialling(kind, contexts):
     """Each gets a typed error at once, nothing is opened afterwards, and nothing is sent twice."""
     need(kind)
-    server, trusting = contexts
+    _server, trusting = contexts
 
     async def main():
         arrived = asyncio.Event()
@@ -652,8 +653,8 @@ def test_a_call_that_is_closed_half_way():
 
     async def main():
         async with Peer(world) as peer, HTTPClient() as client:
-            await small(client, peer)
             for keywords in ({}, {"headers": {"A": "b"}}):
+                await small(client, peer)
                 call = client.get(peer.url("/small"), **keywords)
                 call.send(None)
                 assert client.stats()["in_use"] == 1
@@ -719,21 +720,42 @@ def test_one_of_two_readers_is_cancelled():
 
 
 @pytest.mark.parametrize("kind", LOOPS)
-def test_a_response_that_outlives_its_loop(kind):
-    """The client was never closed: the response is dropped later, and says nothing."""
+def test_a_response_that_outlives_its_loop(kind, monkeypatch):
+    """The client was never closed, but its loop: a body half way is dropped in silence, and another loop begins anew."""
     need(kind)
-    kept = []
+    factory = __import__("uvloop").new_event_loop if kind == "uvloop" else asyncio.new_event_loop
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: said.append(event.exc_value))
+    with socket.create_server(("127.0.0.1", 0)) as server, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # of the transport that the closed loop left behind
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        client = HTTPClient()
+        peers = []
 
-    async def main():
-        async with Peer(world) as peer:
-            client = HTTPClient()
-            for path in ("/medium", "/chunked"):
-                kept.append(await client.get(peer.url(path)))
-            pool = client.connector.peek()
-            gone = [connection.when_gone() for connection in pool.connections]
-            for connection in pool.connections:
-                connection.transport.abort()  # so that no socket is left open; the responses do not know
-            await asyncio.wait(gone)
+        def answer_half():
+            peers.append(server.accept()[0])
+            peers[-1].recv(4096)
+            peers[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
 
-    run(main, kind=kind)
-    kept.clear()
+        async def half():
+            loop = asyncio.get_running_loop()
+            answering = loop.run_in_executor(None, answer_half)
+            response = await client.get(url)
+            await answering
+            return response
+
+        for _ in range(2):
+            loop = factory()
+            response = loop.run_until_complete(half())
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+            assert client.stats()["in_use"] == 1
+            del response
+            gc.collect()
+        loop = factory()
+        loop.run_until_complete(client.close())
+        loop.close()
+        for peer in peers:
+            peer.close()
+        gc.collect()
+    assert said == []

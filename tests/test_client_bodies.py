@@ -42,7 +42,9 @@ def refused(argument: str, error: type[Exception] = wirebird.UsageError, **keywo
     async def main():
         async with Origin() as origin, wirebird.HTTPClient() as client:
             with pytest.raises(error) as caught:
-                await client.post(origin.url("/post"), **{name: value() if callable(value) else value for name, value in keywords.items()})
+                await client.post(
+                    origin.url("/post"), **{name: value() if callable(value) else value for name, value in keywords.items()}
+                )
             assert caught.value.argument.startswith(argument), caught.value.argument
             assert origin.connections == 0
             assert client.stats()["in_use"] == 0
@@ -302,9 +304,17 @@ def test_refused_before_anything_is_opened(keywords, argument):
 @pytest.mark.parametrize("control", CONTROLS)
 def test_no_injection_through_forms(control):
     """Names and file names of parts are escaped or refused; types and part headers are refused (WHATWG, RFC 7578)."""
-    for files in ({"f": ("n", b"x", f"text/plain{control}")}, {"f": ("n", b"x", None, {"X": control})}, {"f": ("n", b"x", None, {control: "X"})}):
+    for files in (
+        {"f": ("n", b"x", f"text/plain{control}")},
+        {"f": ("n", b"x", None, {"X": control})},
+        {"f": ("n", b"x", None, {control: "X"})},
+    ):
         refused("", wirebird.InvalidHeader, files=files)
-    for keywords in ({"files": {f"f{control}": b"x"}}, {"files": {"f": (f"n{control}", b"x")}}, {"data": {f"a{control}": "b"}, "multipart": True}):
+    for keywords in (
+        {"files": {f"f{control}": b"x"}},
+        {"files": {"f": (f"n{control}", b"x")}},
+        {"data": {f"a{control}": "b"}, "multipart": True},
+    ):
         refused("", wirebird.InvalidHeader, **keywords)
     asked, seen = post({f"a{control}": f"b{control}"})
     assert seen["form"] == {f"a{control}": f"b{control}"}

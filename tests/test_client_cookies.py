@@ -137,7 +137,9 @@ def test_cookies_of_a_redirect_go_where_they_belong():
         async with Origin() as origin:
             connector = wirebird.TCPConnector(connect_to={"a.test:80": origin.address, "b.test:80": origin.address})
             origin.always("/a", b"HTTP/1.1 302 x\r\nLocation: http://b.test/b\r\nSet-Cookie: from=a\r\nContent-Length: 0\r\n\r\n")
-            origin.always("/b", b"HTTP/1.1 302 x\r\nLocation: http://b.test/cookies\r\nSet-Cookie: from=b\r\nContent-Length: 0\r\n\r\n")
+            origin.always(
+                "/b", b"HTTP/1.1 302 x\r\nLocation: http://b.test/cookies\r\nSet-Cookie: from=b\r\nContent-Length: 0\r\n\r\n"
+            )
             async with wirebird.HTTPClient(connector, handle_cookies=True, follow=True) as client:
                 assert await shown(client, "http://a.test/a") == {"from": "b"}
                 assert client.cookies_map["a.test"]["from"].value == "a"

@@ -299,7 +299,11 @@ def test_bytes_behind_a_response_are_not_the_next_one():
     async def main():
         async with Origin() as origin, wirebird.HTTPClient() as client:
             evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
-            for head in (b"HTTP/1.1 204 No\r\n\r\n", b"HTTP/1.1 304 No\r\nContent-Length: 9\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"):
+            for head in (
+                b"HTTP/1.1 204 No\r\n\r\n",
+                b"HTTP/1.1 304 No\r\nContent-Length: 9\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            ):
                 origin.always("/x", head + evil)
                 for _ in range(2):
                     assert await (await client.get(origin.url("/x"))).content() in (b"", b"ok")
@@ -353,7 +357,10 @@ def test_close_with_calls_in_line():
             await client.get(origin.url("/echo"))
             running = asyncio.ensure_future(client.get(origin.url("/silent")))
             await origin.until(lambda: len(origin.asked) == 2)
-            waiting = [asyncio.ensure_future(client.get(origin.url("/echo"))), asyncio.ensure_future(client.post(origin.url("/echo")))]
+            waiting = [
+                asyncio.ensure_future(client.get(origin.url("/echo"))),
+                asyncio.ensure_future(client.post(origin.url("/echo"))),
+            ]
             await asyncio.sleep(0)
             await client.close()
             for call in waiting:
@@ -387,7 +394,10 @@ def test_wait_requests(loop):
             for _ in range(2):
                 origin.release.clear()
                 origin.asked.clear()
-                running = [asyncio.ensure_future(client.get(origin.url("/silent"))), asyncio.ensure_future(client.post(origin.url("/silent")))]
+                running = [
+                    asyncio.ensure_future(client.get(origin.url("/silent"))),
+                    asyncio.ensure_future(client.post(origin.url("/silent"))),
+                ]
                 await origin.until(lambda: len(origin.asked) == 2)
                 assert await client.wait_requests(0.02) is False
                 assert await client.wait_requests(0) is False
@@ -396,7 +406,6 @@ def test_wait_requests(loop):
                 assert not waiting.done()
                 origin.release.set()
                 assert await waiting is True
-                assert all(call.done() or call for call in running)
                 await asyncio.gather(*running)
             origin.release.clear()
             response = await client.get(origin.url("/held?first=5"))

@@ -46,9 +46,16 @@ def test_method_matrix(status, method):
             assert [past.status_code for past in response.history] == [status]
             assert response.request.method == second.method
             assert second.headers["x-own"] == "kept"
-            if status == 303 and method != "HEAD" or second.method != method:
+            if (status == 303 and method != "HEAD") or second.method != method:
                 assert second.body == b""
-                for name in ("content-type", "content-length", "content-language", "content-location", "content-encoding", "digest"):
+                for name in (
+                    "content-type",
+                    "content-length",
+                    "content-language",
+                    "content-location",
+                    "content-encoding",
+                    "digest",
+                ):
                     assert name not in second.headers
             else:
                 assert second.body == (body or b"")
@@ -182,7 +189,8 @@ def test_a_latin_1_location_is_read_as_such():
 
 
 @pytest.mark.parametrize(
-    ("fragment", "location", "final"), [("#mine", "/echo", "mine"), ("#mine", "/echo#theirs", "theirs"), ("", "/echo#theirs", "theirs"), ("", "/echo", "")]
+    ("fragment", "location", "final"),
+    [("#mine", "/echo", "mine"), ("#mine", "/echo#theirs", "theirs"), ("", "/echo#theirs", "theirs"), ("", "/echo", "")],
 )
 def test_fragments_are_inherited(fragment, location, final):
     async def main():
@@ -269,7 +277,9 @@ def test_credentials_stay_with_their_origin(settings, how):
             async with wirebird.HTTPClient(connector, follow=True, **settings) as client:
                 for method, status in (("GET", 302), ("POST", 307)):
                     url = origin.url(f"/status/{status}")
-                    response = await client.request(url, method, params={"to": target}, headers=SECRETS, cookies={"own": "call"}, data=b"x")
+                    response = await client.request(
+                        url, method, params={"to": target}, headers=SECRETS, cookies={"own": "call"}, data=b"x"
+                    )
                     seen = (await response.json())["headers"]
                     first = origin.asked[-2 if how != "port" else -1]
                     assert secrets(first) == {"authorization", "cookie", "proxy-authorization"}
@@ -316,7 +326,9 @@ def test_repeated_credentials_all_stay_behind():
             connector = wirebird.TCPConnector(connect_to={"a.test:80": address, "other.test:80": address})
             async with wirebird.HTTPClient(connector, follow=True, max_redirects=1) as client:
                 with pytest.raises(wirebird.TooManyRedirects):
-                    await client.get("http://a.test/", headers=[("Authorization", "1"), ("AUTHORIZATION", "2"), ("authorization", "3")])
+                    await client.get(
+                        "http://a.test/", headers=[("Authorization", "1"), ("AUTHORIZATION", "2"), ("authorization", "3")]
+                    )
         assert [head.lower().count(b"authorization:") for head in heads] == [3, 0]
 
     run(main)
@@ -419,7 +431,9 @@ def test_bodies_are_replayed_or_refused(status, tmp_path):
     run(main)
 
 
-@pytest.mark.parametrize("framing", [b"Content-Length: 1000000000\r\n", b"", b"Transfer-Encoding: chunked\r\n", b"Content-Encoding: gzip\r\n"])
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 1000000000\r\n", b"", b"Transfer-Encoding: chunked\r\n", b"Content-Encoding: gzip\r\n"]
+)
 def test_the_body_of_a_redirect_is_not_read_for_ever(framing):
     async def main():
         async with Origin() as origin, wirebird.HTTPClient(follow=True) as client:

@@ -155,7 +155,7 @@ def test_a_call_is_awaitable_once_and_a_coroutine_and_a_context_manager():
             asyncio.run(client.get("http://127.0.0.1:1/"))
 
 
-class wirebird_client:  # noqa: N801 - reads as what it is
+class wirebird_client:
     """A client that is used outside of any function that is async."""
 
     def __enter__(self):
@@ -349,7 +349,20 @@ def test_no_injection_through_fields(control):
 
 @pytest.mark.parametrize(
     "headers",
-    ["X: y", 5, {"X": 5}, {"X": None}, {5: "x"}, {b"X": "y"}, [("X",)], {"Content-Length": 5}, {"Host": 5}, [("a", "b", "c")], {"X Y": "z"}, {"": "x"}],
+    [
+        "X: y",
+        5,
+        {"X": 5},
+        {"X": None},
+        {5: "x"},
+        {b"X": "y"},
+        [("X",)],
+        {"Content-Length": 5},
+        {"Host": 5},
+        [("a", "b", "c")],
+        {"X Y": "z"},
+        {"": "x"},
+    ],
 )
 def test_bad_headers(headers):
     refused(wirebird.UsageError, "headers", headers=headers)

@@ -97,7 +97,11 @@ def test_sock_read_for_the_body(loop, way):
                     await expires(wirebird.ReadTimeout, "reading the body", response.content())
                 else:
                     assert await response.read(10) == pattern(10)
-                    await expires(wirebird.ReadTimeout, "reading the body", response.read(10) if way == "read" else anext(response.iter_bytes()))
+                    await expires(
+                        wirebird.ReadTimeout,
+                        "reading the body",
+                        response.read(10) if way == "read" else anext(response.iter_bytes()),
+                    )
                 assert client.stats()["open"] == 0
 
     run(main, loop)
@@ -113,7 +117,10 @@ def test_the_short_cut_has_limits_too():
                 await wire.respond(200)
 
             origin.on("/second", second_time)
-            for error, limits in ((wirebird.ReadTimeout, only(sock_read=SHORT)), (wirebird.RequestTimeout, only(request_timeout=SHORT))):
+            for error, limits in (
+                (wirebird.ReadTimeout, only(sock_read=SHORT)),
+                (wirebird.RequestTimeout, only(request_timeout=SHORT)),
+            ):
                 origin.asked.clear()
                 async with wirebird.HTTPClient(timeouts=limits) as client:
                     await client.get(origin.url("/second"))

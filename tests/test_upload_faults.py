@@ -6,9 +6,9 @@ import asyncio
 from time import monotonic
 
 import pytest
-from raw_peer import OK, Peer, answer, check_settled, resident, run
 
 import wirebird.client.transport as transport
+from raw_peer import OK, Peer, answer, check_settled, resident, run
 from wirebird import (
     ConnectionLost,
     HTTPClient,
@@ -287,10 +287,7 @@ class Stopping:
     def __aiter__(self):
         return self
 
-    async def __anext__(self):
-        return next(iter([b"x"])) if False else self._stop()
-
-    def _stop(self):
+    def __anext__(self):
         raise StopIteration
 
 

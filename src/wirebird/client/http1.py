@@ -229,12 +229,12 @@ class Http1Connection(Stream):
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
-    def get_buffer(self, sizehint: int) -> bytearray | memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:
         """The loop's buffer, or the final place of a body that is collected whole."""
         if self._body is None:
-            return self._buffer
+            return self._view
         landing = self._landing
-        return memoryview(self._buffer)[:WINDOW] if landing is None else landing.room()
+        return self._view[:WINDOW] if landing is None else landing.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived in what `get_buffer` gave."""
@@ -338,6 +338,9 @@ class Http1Connection(Stream):
         if self._waiter is not None:
             self._fail(self._lost_error(None))
             return
+        if self.parser.state is State.TO_EOF and self._is_cut_short():
+            self.lost(None)
+            return
         try:
             events = self.parser.eof()
         except IncompleteBody as error:
@@ -350,6 +353,18 @@ class Http1Connection(Stream):
             self._dispatch(events)
         else:
             self._leave_pool()
+
+    def _is_cut_short(self) -> bool:
+        """Whether TCP ended before TLS did, as anybody on the way can bring about (RFC 8446 6.1, RFC 9112 9.8).
+
+        asyncio reports both ends alike, but its TLS object knows: behind a close_notify there is nothing to read, without one it
+        wants more.  uvloop reports the early end as a connection that is lost.
+        """
+        tls = self.transport.get_extra_info("ssl_object") if self.secure and self.transport is not None else None
+        try:
+            return tls is not None and tls.read(1) != b""
+        except OSError:  # which the errors of TLS are
+            return True
 
     def lost(self, exc: Exception | None) -> None:
         """The transport is gone; with TLS, also when the peer left without close_notify, so that its body may be cut short."""

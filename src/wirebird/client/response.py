@@ -240,7 +240,10 @@ class HttpResponse:
         incoming = self._incoming
         if incoming is None:
             raise BodyConsumed("the response has no body to read")
-        body = await incoming.collect(self._setting("max_body_size", None))
+        try:
+            body = await incoming.collect(self._setting("max_body_size", None))
+        except ProtocolError as error:
+            raise self._located(error)
         self._body = body
         return body
 

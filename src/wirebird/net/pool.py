@@ -309,7 +309,10 @@ class SmartPool:
     # -- waiting -------------------------------------------------------------------------------------------------------
 
     def queue(self, ticket: Ticket) -> None:
-        """Stand in line."""
+        """Stand in line.  A pool that is closed turns the ticket away."""
+        if self.closed:
+            ticket.fail(ClientClosed("the client was closed", phase="waiting for a connection"))
+            return
         queue = self._queues.get(ticket.key)
         if queue is None:
             queue = self._queues[ticket.key] = OrderedDict()
@@ -352,12 +355,17 @@ class SmartPool:
     def _pass_on(self, connection: Any) -> bool:
         """Give a finished connection to the next ticket; False if it is to become idle."""
         key = connection.key
-        if self._awaited(key) and (len(self._queues) == 1 or self._streak < STREAK):
+        awaited = self._awaited(key)
+        if awaited and (len(self._queues) == 1 or self._streak < STREAK):
             self._streak += 1
             self._next(key).grant(connection)
             return True
-        if not any(self._has_room(other) or other == key for other in self._queues):
-            return False
+        if not any(other != key and self._awaited(other) and self._has_room(other) for other in list(self._queues)):
+            if awaited:
+                self._next(key).grant(connection)
+            return awaited
+        if awaited:
+            self._queues.move_to_end(key)  # or the connection would be closed for one just like it
         self._streak = 0
         self.discard(connection)  # whoever is next dials with the slot
         connection.shut()

@@ -18,29 +18,31 @@ __all__ = ["READ_SIZE", "Stream"]
 
 READ_SIZE = 262144
 
-_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, bytearray] = WeakKeyDictionary()
+# asyncio's TLS slices what `get_buffer` gives and reads into the slice: of a bytearray that would be a copy, so it gets a view.
+_buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = WeakKeyDictionary()
 
 
-def _buffer(loop: asyncio.AbstractEventLoop) -> bytearray:
+def _view(loop: asyncio.AbstractEventLoop) -> memoryview:
     if sys.platform == "win32":
-        return bytearray(READ_SIZE)
-    buffer = _buffers.get(loop)
-    if buffer is None:
-        buffer = _buffers[loop] = bytearray(READ_SIZE)
-    return buffer
+        return memoryview(bytearray(READ_SIZE))
+    view = _buffers.get(loop)
+    if view is None:
+        view = _buffers[loop] = memoryview(bytearray(READ_SIZE))
+    return view
 
 
 class Stream(asyncio.BufferedProtocol):
     """One transport's protocol: receive buffer, write back-pressure, the end.  A role adds `buffer_updated` and `lost`."""
 
-    __slots__ = ("_buffer", "_drained", "_gone", "_writable", "closing", "loop", "peer", "transport")
+    __slots__ = ("_buffer", "_drained", "_gone", "_view", "_writable", "closing", "loop", "peer", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, peer: str) -> None:
         self.loop = loop
         self.peer = peer  # host:port, for messages
         self.transport: asyncio.Transport | None = None
         self.closing = False
-        self._buffer = _buffer(loop)
+        self._view = _view(loop)
+        self._buffer: bytearray = self._view.obj  # type: ignore[assignment]
         self._writable = True
         self._drained: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] | None = None
@@ -51,9 +53,9 @@ class Stream(asyncio.BufferedProtocol):
         """The transport is there."""
         self.transport = transport  # type: ignore[assignment]
 
-    def get_buffer(self, sizehint: int) -> bytearray | memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
-        return self._buffer
+        return self._view
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone; `exc` says why, None for an orderly end."""
