@@ -3,6 +3,9 @@
 The examples of hypothesis are the same in every run, and none fails for being slow; `HYPOTHESIS_PROFILE=search` looks for new
 ones instead.  Assertions in the modules that tests share are rewritten as those in tests are, so that they say what they
 compared, and hold under `python -O` too.
+
+`make test` turns development mode on through the environment, because that is how it reaches the workers of pytest-xdist.  The
+programs that tests start run as a user's would: asyncio's remarks on slow callbacks are not theirs to make.
 """
 
 from __future__ import annotations
@@ -18,3 +21,8 @@ pytest.register_assert_rewrite(*sorted(path.stem for path in Path(__file__).pare
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        os.environ.pop("PYTHONDEVMODE", None)

@@ -129,7 +129,7 @@ def test_conn_max_requests(limit, connections):
 @BOTH
 def test_keepalive_timeout(loop):
     async def main():
-        connector = wirebird.TCPConnector(keepalive_timeout=0.05)
+        connector = wirebird.TCPConnector(keepalive_timeout=0.2)
         async with Origin() as origin, wirebird.HTTPClient(connector) as client:
             for number in (1, 2):
                 await client.get(origin.url("/echo"))

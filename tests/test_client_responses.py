@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import time
 import tracemalloc
 import zlib
 from http.cookies import SimpleCookie
@@ -155,8 +156,6 @@ def test_hostile_links_take_no_time(filler):
     raw = head(*["Link: " + (filler * 60_000)[:7000]] * 8)
 
     def look(response):
-        import time
-
         start = time.process_time()
         count = len(response.links)
         assert time.process_time() - start < 0.5
@@ -470,14 +469,13 @@ def test_lines_come_as_soon_as_they_are_complete():
 
 
 def test_many_short_reads_of_a_long_piece_take_linear_time():
-    """A body of 100,000 lines that is here whole: each line must not cost a copy of the rest."""
-    import time
+    """8 MB in 20,000 lines, here whole: if each line cost a copy of the rest, they would copy 80 GB."""
 
     async def main():
         async with Origin() as origin, wirebird.HTTPClient() as client:
 
             async def lines(asked, wire):
-                await wire.respond(200, [], b"x\n" * 100_000)
+                await wire.respond(200, [], (b"x" * 399 + b"\n") * 20_000)
 
             origin.on("/lines", lines)
             for way in ("readline", "read"):
@@ -485,10 +483,10 @@ def test_many_short_reads_of_a_long_piece_take_linear_time():
                 await response.content()
                 start = time.process_time()
                 count = 0
-                while await (response.readline() if way == "readline" else response.read(2)):
+                while await (response.readline() if way == "readline" else response.read(400)):
                     count += 1
-                assert count == 100_000
-                assert time.process_time() - start < 2
+                assert count == 20_000
+                assert time.process_time() - start < 4
 
     run(main)
 

@@ -17,6 +17,7 @@ from wirebird import Timeouts
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 SHORT = 0.05
+ROOMY = 0.25  # for a limit within which something else must happen first, on a busy machine too
 
 
 def only(**limits: float) -> Timeouts:
@@ -24,18 +25,18 @@ def only(**limits: float) -> Timeouts:
     return Timeouts(**{"sock_connect": None, "sock_read": None, "pool_acquire": None, "request_timeout": None, **limits})
 
 
-async def expires(error: type[Exception], phase: str, call) -> None:
+async def expires(error: type[Exception], phase: str, call, limit: float = SHORT) -> None:
     """The call raises the error with the limit and phase, soon after the limit and not before."""
     start = monotonic()
     with pytest.raises(error) as caught:
         await call
     spent = monotonic() - start
-    assert SHORT * 0.8 <= spent < SHORT + 2
+    assert limit * 0.8 <= spent < limit + 2
     assert isinstance(caught.value, wirebird.TimeoutError)
     assert isinstance(caught.value, builtins.TimeoutError)
-    assert (caught.value.limit, caught.value.phase) == (SHORT, phase)
+    assert (caught.value.limit, caught.value.phase) == (limit, phase)
     assert caught.value.peer
-    assert f"{SHORT:g} s" in str(caught.value)
+    assert f"{limit:g} s" in str(caught.value)
 
 
 class Stuck:
@@ -80,7 +81,7 @@ def test_sock_read_for_the_head(loop, method):
                 call = client.get(origin.url("/silent")) if method == "GET" else client.post(origin.url("/silent"), data=b"x")
                 await expires(wirebird.ReadTimeout, "waiting for the response", call)
                 assert client.stats()["open"] == 0
-                await client.get(origin.url("/echo"))
+                await client.get(origin.url("/echo"), timeouts=only())
             await origin.until(lambda: origin.open == 1)
 
     run(main, loop)
@@ -90,19 +91,16 @@ def test_sock_read_for_the_head(loop, method):
 @pytest.mark.parametrize("way", ["content", "read", "iter"])
 def test_sock_read_for_the_body(loop, way):
     async def main():
-        async with Origin() as origin, wirebird.HTTPClient(timeouts=only(sock_read=SHORT)) as client:
-            for _ in range(2):
-                response = await client.get(origin.url("/held?first=10"))
-                if way == "content":
-                    await expires(wirebird.ReadTimeout, "reading the body", response.content())
-                else:
-                    assert await response.read(10) == pattern(10)
-                    await expires(
-                        wirebird.ReadTimeout,
-                        "reading the body",
-                        response.read(10) if way == "read" else anext(response.iter_bytes()),
-                    )
-                assert client.stats()["open"] == 0
+        async with Origin() as origin, wirebird.HTTPClient(timeouts=only(sock_read=ROOMY)) as client:
+            await client.get(origin.url("/echo"))
+            response = await client.get(origin.url("/held?first=10"))
+            if way == "content":
+                reading = response.content()
+            else:
+                assert await response.read(10) == pattern(10)
+                reading = response.read(10) if way == "read" else anext(response.iter_bytes())
+            await expires(wirebird.ReadTimeout, "reading the body", reading, ROOMY)
+            assert client.stats()["open"] == 0
 
     run(main, loop)
 
@@ -118,13 +116,13 @@ def test_the_short_cut_has_limits_too():
 
             origin.on("/second", second_time)
             for error, limits in (
-                (wirebird.ReadTimeout, only(sock_read=SHORT)),
-                (wirebird.RequestTimeout, only(request_timeout=SHORT)),
+                (wirebird.ReadTimeout, only(sock_read=ROOMY)),
+                (wirebird.RequestTimeout, only(request_timeout=ROOMY)),
             ):
                 origin.asked.clear()
                 async with wirebird.HTTPClient(timeouts=limits) as client:
                     await client.get(origin.url("/second"))
-                    await expires(error, "waiting for the response", client.get(origin.url("/second")))
+                    await expires(error, "waiting for the response", client.get(origin.url("/second")), ROOMY)
 
     run(main)
 
@@ -154,7 +152,7 @@ def test_request_timeout(loop):
         connector = wirebird.TCPConnector(pool_size=1)
         async with Origin() as origin, wirebird.HTTPClient(connector, timeouts=only(request_timeout=SHORT)) as client:
             await expires(wirebird.RequestTimeout, "waiting for the response", client.get(origin.url("/silent")))
-            response = await client.get(origin.url("/held?first=10"))
+            response = await client.get(origin.url("/held?first=10"), timeouts=only())
             await expires(wirebird.RequestTimeout, "waiting for a connection", client.get(origin.url("/echo")))
             await response.close()
             await client.wait_requests(5)
@@ -173,15 +171,15 @@ def test_request_timeout_spans_redirects():
                 """Each hop takes most of the limit: it waits for nothing but the clock of the client, read off a deadline."""
                 loop = asyncio.get_running_loop()
                 waited = loop.create_future()
-                loop.call_later(SHORT * 0.6, waited.set_result, None)
+                loop.call_later(ROOMY * 0.6, waited.set_result, None)
                 await waited
                 await wire.respond(302, [("Location", "/slow")])
 
             origin.on("/slow", slow)
             start = monotonic()
             with pytest.raises(wirebird.RequestTimeout):
-                await client.get(origin.url("/slow"), timeouts=only(request_timeout=SHORT))
-            assert monotonic() - start < SHORT + 1
+                await client.get(origin.url("/slow"), timeouts=only(request_timeout=ROOMY))
+            assert monotonic() - start < ROOMY + 1
             assert len(origin.asked) == 2
 
     run(main)
@@ -190,17 +188,17 @@ def test_request_timeout_spans_redirects():
 def test_request_timeout_goes_on_through_content_but_not_through_a_stream():
     async def main():
         async with Origin() as origin:
-            async with wirebird.HTTPClient(timeouts=only(request_timeout=SHORT)) as client:
+            async with wirebird.HTTPClient(timeouts=only(request_timeout=ROOMY)) as client:
                 for read in ("content", "text", "json"):
                     response = await client.get(origin.url("/held?first=10"))
                     with pytest.raises(wirebird.RequestTimeout) as caught:
                         await getattr(response, read)()
-                    assert (caught.value.limit, caught.value.phase) == (SHORT, "reading the body")
+                    assert (caught.value.limit, caught.value.phase) == (ROOMY, "reading the body")
                     assert client.stats()["open"] == 0
                 response = await client.get(origin.url("/held?first=10"))
                 assert await response.read(10) == pattern(10)
                 reading = asyncio.ensure_future(response.read())
-                done, _ = await asyncio.wait([reading], timeout=SHORT * 3)
+                done, _ = await asyncio.wait([reading], timeout=ROOMY * 1.5)
                 assert not done
                 origin.release.set()
                 assert await reading == pattern(100_000)[10:]
@@ -212,12 +210,12 @@ def test_silence_counts_only_while_somebody_reads():
     """While the consumer is behind, the peer owes nothing; and an idle connection may rest for longer than sock_read."""
 
     async def main():
-        async with Origin() as origin, wirebird.HTTPClient(timeouts=only(sock_read=SHORT)) as client:
+        async with Origin() as origin, wirebird.HTTPClient(timeouts=only(sock_read=ROOMY)) as client:
             response = await client.get(origin.url("/bytes/5000000"))
             assert len(await response.read(1000)) == 1000
-            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=SHORT * 4)
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=ROOMY * 1.5)
             assert len(await response.read()) == 4_999_000
-            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=SHORT * 4)
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=ROOMY * 1.5)
             assert client.stats()["idle"] == 1
             assert (await client.get(origin.url("/echo"))).ok
             assert origin.connections == 1
@@ -227,11 +225,11 @@ def test_silence_counts_only_while_somebody_reads():
 
 def test_a_slow_body_of_the_caller_is_not_the_peers_silence():
     async def main():
-        async with Origin() as origin, wirebird.HTTPClient(timeouts=only(sock_read=SHORT)) as client:
+        async with Origin() as origin, wirebird.HTTPClient(timeouts=only(sock_read=ROOMY)) as client:
 
             async def slow():
                 yield b"a"
-                await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=SHORT * 3)
+                await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=ROOMY * 1.5)
                 yield b"b"
 
             response = await client.post(origin.url("/post"), data=slow())

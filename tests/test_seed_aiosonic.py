@@ -138,7 +138,7 @@ def test_download_file(framing, size, where, tmp_path):
                 if where == "inside":
                     await save(res, path)
                 else:
-                    await asyncio.wait([asyncio.ensure_future(client.wait_requests(0.05))])
+                    await client.wait_requests(5 if size < 65536 else 0.05)
             if where == "outside" and size > 65536:
                 with pytest.raises(aiosonic.ConnectionLost):
                     await save(res, path)
