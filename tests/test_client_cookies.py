@@ -173,3 +173,27 @@ def test_bad_cookies_are_named(cookies):
             assert origin.connections == 0
 
     run(main)
+
+
+def test_a_middleware_that_tries_again_sends_each_cookie_once():
+    async def again(request, handler):
+        try:
+            return await handler(request)
+        except wirebird.ConnectionLost:
+            return await handler(request)
+
+    async def main():
+        async with Origin() as origin, wirebird.HTTPClient(handle_cookies=True, middlewares=[again]) as client:
+
+            async def first_break(asked, wire):
+                if len(origin.asked) == 1:
+                    wire.abort()
+                else:
+                    await wire.respond(200, [], b"fine")
+
+            origin.on("/x", first_break)
+            response = await client.post(origin.url("/x"), cookies={"a": "1"}, headers={"Cookie": "own=2"})
+            assert await response.content() == b"fine"
+            assert [asked.headers.get_list("cookie") for asked in origin.asked] == [["own=2; a=1"], ["own=2; a=1"]]
+
+    run(main)

@@ -133,7 +133,11 @@ class Transport:
             raise
         finally:
             if upload is not None:
-                await _conclude(upload, connection)
+                try:
+                    await _conclude(upload, connection)
+                except BaseException:
+                    connection.cancel(waiter)  # there may be a response by now, which nobody will see
+                    raise
         return response
 
 

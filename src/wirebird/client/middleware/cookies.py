@@ -24,12 +24,14 @@ def handle_cookies(jar: CookieJar | None) -> Middleware[Request, HttpResponse]:
         own = request.headers.getall("cookie", [])
         if header is not None:
             request.headers["Cookie"] = "; ".join([*own, header])  # RFC 6265 5.4: one field
-        response = await handler(request)
-        if header is not None:
-            # The next hop of a redirect, or a retry, begins with what the caller gave.
-            request.headers.popall("cookie", None)
-            for value in own:
-                request.headers.add("Cookie", value)
+        try:
+            response = await handler(request)
+        finally:
+            if header is not None:
+                # The next hop of a redirect, or a retry, begins with what the caller gave.
+                request.headers.popall("cookie", None)
+                for value in own:
+                    request.headers.add("Cookie", value)
         if jar is not None and (values := response.headers.get_list("set-cookie")):
             jar.store(url, values, time())
         return response
