@@ -6,6 +6,7 @@ import asyncio
 import json as _json
 import ssl as _ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -175,9 +176,7 @@ class HTTPClient(Verbs):
             _override(headers, own)
         body: bytes | Body | None = None
         if "data" in given or "json" in given or "files" in given or "multipart" in given:
-            from .content import make_content
-
-            body, kind = make_content(
+            body, kind = _content_maker()(
                 given.get("data"),
                 given.get("json"),
                 given.get("files"),
@@ -186,7 +185,7 @@ class HTTPClient(Verbs):
             )
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
-        if target.raw_user is not None and "authorization" not in headers:
+        if where.userinfo and "authorization" not in headers:
             headers["Authorization"] = basic_credentials(target)
         options = self.settings if given.keys() <= _NO_OPTIONS and not self._cookies else self._options(given)
         return Request(method, target, headers, body, where, options, monotonic() + options.timeouts.total)
@@ -355,6 +354,14 @@ class HTTPClient(Verbs):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+
+@cache
+def _content_maker() -> Callable[..., tuple[bytes | Body | None, str | None]]:
+    """`make_content`, which a program that sends no body need not load."""
+    from .content import make_content
+
+    return make_content
 
 
 def _override(headers: HttpHeaders, own: HeadersLike) -> None:

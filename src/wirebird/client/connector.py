@@ -181,6 +181,10 @@ class TCPConnector:
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
+    def idle(self, route: Route) -> Any | None:
+        """An idle connection for `route`, without waiting for anything; None if there is none."""
+        return None if self.closed else self.pool.checkout(route.key, monotonic())
+
     async def acquire(
         self, route: Route, timeouts: Timeouts, total_at: float, *, fresh: bool = False, reserved: bool = False
     ) -> Any:

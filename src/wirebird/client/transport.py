@@ -83,7 +83,11 @@ class Transport:
         options: Options = request.options
         route = self.connector.route(request.destination, options.ssl, options.verify)
         while True:
-            connection = await self.connector.acquire(route, options.timeouts, request.deadline, fresh=fresh, reserved=reserved)
+            connection = self.connector.idle(route) if not fresh and not reserved else None
+            if connection is None:
+                connection = await self.connector.acquire(
+                    route, options.timeouts, request.deadline, fresh=fresh, reserved=reserved
+                )
             reserved = False
             if not connection.is_open():
                 connection.give_up()  # found dead before a byte was written: that is no attempt, whatever the method

@@ -55,7 +55,8 @@ class Destination:
     """What a request needs to know of its URL.
 
     `host` is the ASCII name or address without brackets, `authority` the `Host` field value, `target` the origin-form
-    request target, and `origin` the text `scheme://host:port` (RFC 6454) with the port always there.
+    request target, and `origin` the text `scheme://host:port` (RFC 6454) with the port always there.  `userinfo` says whether
+    the URL holds a user or a password.
     """
 
     url: URL
@@ -65,6 +66,7 @@ class Destination:
     authority: str
     target: str
     origin: str
+    userinfo: bool
 
     @property
     def secure(self) -> bool:
@@ -153,7 +155,8 @@ def destination(url: URL, argument: str = "url") -> Destination:
     if not _visible(target):
         raise InvalidURL(f"{argument} has a path or query that is not encoded: {_shown(target)}", argument=argument)
     authority = shown if port == DEFAULT_PORTS[scheme] else f"{shown}:{port}"
-    return Destination(url, scheme, host, port, authority, target, f"{scheme}://{shown}:{port}")
+    userinfo = url.raw_user is not None
+    return Destination(url, scheme, host, port, authority, target, f"{scheme}://{shown}:{port}", userinfo)
 
 
 def basic_credentials(url: URL) -> str:
