@@ -374,13 +374,16 @@ def test_many_requests_do_not_add_up():
         async with Peer(_answers) as peer, HTTPClient() as client:
             for _ in range(300):
                 await client.get(peer.url("/"))
-            before, objects = resident(), ours()
-            for n in range(1500):
-                response = await client.get(peer.url("/" if n % 2 else f"/{n % 10}"), headers={"A": "b"} if n % 3 else None)
-                await response.content()
-            del response
-            assert all(number <= objects[name] + 2 for name, number in ours().items())  # the last one may linger
-            assert resident() - before < MIB
+            grown = []
+            while len(grown) < 3 and (not grown or grown[-1] >= MIB):  # a leak grows every time, the process around it may once
+                before, objects = resident(), ours()
+                for n in range(1500):
+                    response = await client.get(peer.url("/" if n % 2 else f"/{n % 10}"), headers={"A": "b"} if n % 3 else None)
+                    await response.content()
+                del response
+                assert all(number <= objects[name] + 2 for name, number in ours().items())  # the last one may linger
+                grown.append(resident() - before)
+            assert grown[-1] < MIB, grown
 
     run(main)
 
