@@ -233,6 +233,7 @@ class HTTPClient(Verbs):
             raise ClientClosed("the client is closed")
         self._pending += 1
         request: Request | None = None
+        response: HttpResponse | None = None
         try:
             request = self.prepare(method, url, given)
             follow = given.get("follow")
@@ -251,11 +252,16 @@ class HTTPClient(Verbs):
             return response
         finally:
             self._pending -= 1
-            body = request.body if request is not None else None
-            if body is not None and not isinstance(body, bytes):
-                await asyncio.shield(body.close())
             if not self._pending and self._quiet is not None:
                 self._quiet.set()
+            body = request.body if request is not None else None
+            if body is not None and not isinstance(body, bytes):
+                try:
+                    await asyncio.shield(body.close())
+                except asyncio.CancelledError:
+                    if response is not None:
+                        await response.close()  # what was raised may keep it alive for long
+                    raise
 
     def _handler(self, follow: bool, max_redirects: int | None, cookies: bool) -> Handler[Request, HttpResponse]:
         """The pipeline: only the policies that this request uses, composed once for each combination."""
