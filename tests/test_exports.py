@@ -91,18 +91,15 @@ SIGNATURES = {
 
 # Parameters that this version does not have yet: proxies, authentication, retries, HTTP/2 and the environment come later.
 LATER = {
-    "HTTPClient": {"proxy", "auth", "retries", "http2", "trust_env"},
-    "HTTPClient.request": {"auth", "proxy"},
+    "HTTPClient": {"proxy", "retries", "http2", "trust_env"},
+    "HTTPClient.request": {"proxy"},
 }
 
 # Parameters beyond those: all of them must have a default.
 BEYOND = {
     "TCPConnector": {"limits"},
+    "HTTPClient": {"network_middlewares"},
     "HTTPClient.request": {"max_redirects"},
-    "HTTPClient.post": {"files", "cookies", "max_redirects", "raise_for_status"},
-    "HTTPClient.put": {"files", "cookies", "max_redirects", "raise_for_status"},
-    "HTTPClient.patch": {"files", "cookies", "max_redirects", "raise_for_status"},
-    "HTTPClient.delete": {"files", "cookies", "max_redirects", "raise_for_status"},
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},
 }
@@ -247,4 +244,9 @@ def _undocumented(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -
     if not isinstance(node, ast.ClassDef) or node.name not in wirebird.__all__:
         return found
     methods = [method for method in node.body if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return found + [f"{node.name}.{method.name}" for method in methods if method.name[0] != "_" and not ast.get_docstring(method)]
+    setters = [method for method in methods for mark in method.decorator_list if ast.unparse(mark).endswith(".setter")]
+    return found + [
+        f"{node.name}.{method.name}"
+        for method in methods
+        if method.name[0] != "_" and method not in setters and not ast.get_docstring(method)
+    ]

@@ -26,13 +26,14 @@ from .connector import TCPConnector
 from .options import Options
 from .plain import Plan
 from .response import HttpResponse
-from .transport import Transport, encode_head
+from .transport import Sender, Transport, encode_head
 from .verbs import Verbs
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
 
     from ..models.cookies import CookieJar
+    from .auth import Auth, AuthLike
 
 
 __all__ = ["HTTPClient", "Stats"]
@@ -51,13 +52,14 @@ _SOMEWHERE = URL("http://localhost/")
 class HTTPClient(Verbs):
     """An HTTP client: one per application, shared by all its tasks.
 
-    connector         a `TCPConnector`; one with the defaults
+    connector         a `TCPConnector`; one with the defaults.  Or what stands in for the network, as in `wirebird.testing`
     handle_cookies    keep the cookies of responses in `cookies`, and send them where they belong
     verify_ssl        False accepts any certificate; a request verifies if it and the client both say so
     base_url          what relative URLs are resolved against (RFC 3986 5.2)
     headers           sent with every request, unless it has its own of that name
     params            added to the query of every request
     cookies           a `CookieJar` to use, or cookies for the host of `base_url` (for every request if there is none)
+    auth              credentials, as `request` takes them: for the origin of `base_url`, or the one that each call names
     timeouts          `Timeouts` of every request, in place of the connector's
     follow            follow redirects, False
     max_redirects     how many; the next raises `TooManyRedirects`, 10
@@ -66,7 +68,8 @@ class HTTPClient(Verbs):
     json_decoder      `json.loads`, or a faster one that takes bytes
     auto_decompress   ask for content codings and take them off again, True
     max_body_size     bytes that `content`, `text` and `json` take at the most, after decoding; None for no limit
-    middlewares       `async def mw(request, handler) -> response`; the first is the outermost
+    middlewares       `async def mw(request, handler) -> response` around each call; the first is the outermost
+    network_middlewares  the same around each exchange: every hop of a redirect, every attempt of a retry
 
     May be made before an event loop runs; it belongs to the loop of its first request, and begins anew on another one.
     Raises `UsageError` for a bad argument, naming it.
@@ -74,7 +77,7 @@ class HTTPClient(Verbs):
 
     def __init__(
         self,
-        connector: TCPConnector | None = None,
+        connector: TCPConnector | Sender | None = None,
         handle_cookies: bool = False,
         verify_ssl: bool = True,
         *,
@@ -82,6 +85,7 @@ class HTTPClient(Verbs):
         headers: HeadersLike | None = None,
         params: ParamsLike | None = None,
         cookies: Mapping[str, str] | CookieJar | None = None,
+        auth: AuthLike | None = None,
         timeouts: Timeouts | None = None,
         follow: bool = False,
         max_redirects: int = 10,
@@ -91,6 +95,7 @@ class HTTPClient(Verbs):
         auto_decompress: bool = True,
         max_body_size: int | None = None,
         middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
+        network_middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
     ) -> None:
         _check_timeouts(timeouts)
         _check_number("max_redirects", max_redirects)
@@ -98,7 +103,9 @@ class HTTPClient(Verbs):
             _check_number("max_body_size", max_body_size)
         if params is not None:
             extend_params(_SOMEWHERE, params)
-        self.connector = connector if connector is not None else TCPConnector()
+        # With a stand-in for the network there are no connections: the connector stays unused, and says so when it is asked.
+        self._sender: Sender | None = None if connector is None or isinstance(connector, TCPConnector) else connector
+        self.connector = connector if isinstance(connector, TCPConnector) else TCPConnector()
         self.transport = Transport(self.connector)
         self.timeouts = timeouts if timeouts is not None else self.connector.timeouts
         self.total = self.timeouts.total
@@ -132,10 +139,23 @@ class HTTPClient(Verbs):
         self._cookies: dict[str, str] | None = None
         if handle_cookies or cookies is not None:
             self._take_cookies(cookies, handle_cookies)
+        self._auth: Auth | None = None
+        if auth is not None:
+            from .auth import read_auth
+
+            self._auth = read_auth(auth)
         self._middlewares = tuple(middlewares)
-        self._handlers: dict[tuple[bool, int, bool], Handler[Request, HttpResponse]] = {}
+        self._network_middlewares = tuple(network_middlewares)
+        self._handlers: dict[tuple[bool, int, bool, bool], Handler[Request, HttpResponse]] = {}
         self._plain = max_body_size is None and not (
-            self._middlewares or self._jar is not None or self._cookies or follow or raise_for_status
+            self._middlewares
+            or self._network_middlewares
+            or self._sender
+            or self._auth
+            or self._jar is not None
+            or self._cookies
+            or follow
+            or raise_for_status
         )
         self._closed = False
         self._pending = 0
@@ -170,7 +190,6 @@ class HTTPClient(Verbs):
         where = self._known.get(url) if "params" not in given else None
         if where is None:
             where = self._destination(url, given.get("params"))
-        target = where.url
         headers = HttpHeaders(self._headers)
         if (own := given.get("headers")) is not None:
             _override(headers, own)
@@ -186,9 +205,12 @@ class HTTPClient(Verbs):
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
         if where.userinfo and "authorization" not in headers:
-            headers["Authorization"] = basic_credentials(target)
-        options = self.settings if given.keys() <= _NO_OPTIONS and not self._cookies else self._options(given)
-        return Request(method, target, headers, body, where, options, monotonic() + options.timeouts.total)
+            headers["Authorization"] = basic_credentials(where.url)
+        if given.keys() <= _NO_OPTIONS and not self._cookies and self._auth is None:
+            options = self.settings
+        else:
+            options = self._options(given, where, "authorization" in headers)
+        return Request(method, headers, body, where, options, monotonic() + options.timeouts.total)
 
     def _destination(self, url: str | URL, params: ParamsLike | None) -> Destination:
         """Where `url` leads, with the client's base and parameters; remembered, for most URLs are asked for again."""
@@ -205,7 +227,8 @@ class HTTPClient(Verbs):
         self._known[url] = where
         return where
 
-    def _options(self, given: Mapping[str, Any]) -> Options:
+    def _options(self, given: Mapping[str, Any], where: Destination, authorized: bool) -> Options:
+        """The settings of a call; `authorized` if its headers hold credentials, which the client's do not replace then."""
         settings = self.settings
         timeouts = given.get("timeouts", settings.timeouts)
         _check_timeouts(timeouts)
@@ -225,7 +248,18 @@ class HTTPClient(Verbs):
             settings.json_decoder,
             settings.max_body_size,
             cookies,
+            self._credentials(given.get("auth"), where, authorized),
         )
+
+    def _credentials(self, auth: AuthLike | None, where: Destination, authorized: bool) -> Auth | None:
+        """The call's credentials, or the client's where they belong."""
+        if auth is not None:
+            from .auth import read_auth
+
+            return read_auth(auth)
+        if authorized or (self._base is not None and where.origin != destination(self._base).origin):
+            return None
+        return self._auth
 
     async def perform(self, method: str, url: str | URL, given: Mapping[str, Any]) -> HttpResponse:
         """What a call does when it is awaited, unless it may take the short cut."""
@@ -239,8 +273,9 @@ class HTTPClient(Verbs):
             follow = given.get("follow")
             if (limit := given.get("max_redirects")) is not None:
                 _check_number("max_redirects", limit)
+            options: Options = request.options
             response = await self._handler(
-                self._follow if follow is None else bool(follow), limit, request.options.cookies is not None
+                self._follow if follow is None else bool(follow), limit, options.cookies is not None, options.auth is not None
             )(request)
             if self.settings.max_body_size is not None:
                 response.limit(self.settings.max_body_size)
@@ -263,10 +298,10 @@ class HTTPClient(Verbs):
                         await response.close()  # what was raised may keep it alive for long
                     raise
 
-    def _handler(self, follow: bool, max_redirects: int | None, cookies: bool) -> Handler[Request, HttpResponse]:
+    def _handler(self, follow: bool, max_redirects: int | None, cookies: bool, auth: bool) -> Handler[Request, HttpResponse]:
         """The pipeline: only the policies that this request uses, composed once for each combination."""
         limit = self._max_redirects if max_redirects is None else max_redirects
-        key = (follow, limit, cookies)
+        key = (follow, limit, cookies, auth)
         handler = self._handlers.get(key)
         if handler is None:
             layers: list[Middleware[Request, HttpResponse]] = list(self._middlewares)
@@ -274,11 +309,17 @@ class HTTPClient(Verbs):
                 from .middleware.redirects import follow_redirects
 
                 layers.append(follow_redirects(limit))
+            if auth:
+                from .middleware.auth import authenticate
+
+                layers.append(authenticate)
             if cookies or self._jar is not None:
                 from .middleware.cookies import handle_cookies
 
                 layers.append(handle_cookies(self._jar))
-            handler = self._handlers[key] = compose(layers, self.transport.send)
+            layers += self._network_middlewares
+            send = self.transport.send if self._sender is None else self._sender.send
+            handler = self._handlers[key] = compose(layers, send)
         return handler
 
     def _plan(self, url: str | URL, request: Request) -> None:
@@ -349,6 +390,8 @@ class HTTPClient(Verbs):
         """Close every connection and wait until the sockets are closed; idempotent.  Requests under way get `ConnectionLost`."""
         self._closed = True
         self.plans.clear()
+        if self._sender is not None:
+            await self._sender.close()
         await self.connector.close()
 
     shutdown = close

@@ -6,9 +6,12 @@ import json
 import ssl as _ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..net.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from .auth import Auth
 
 __all__ = ["Options"]
 
@@ -17,8 +20,8 @@ __all__ = ["Options"]
 class Options:
     """The settings of one request: the client's, unless the call said otherwise.
 
-    What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own, meant for the origin that it
-    names and no other.
+    What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
+    meant for the origin that it names and no other.
     """
 
     timeouts: Timeouts
@@ -28,7 +31,8 @@ class Options:
     json_decoder: Callable[..., Any] = json.loads
     max_body_size: int | None = None
     cookies: Mapping[str, str] | None = None
+    auth: Auth | None = None
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""
-        return replace(self, cookies=None)
+        return replace(self, cookies=None, auth=None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BodyConsumed, ProtocolError, StatusError, UsageError
 from ..models.charset import codec_name
-from ..models.headers import HttpHeaders, decode_fields, decode_value
+from ..models.headers import HeadersLike, HttpHeaders, decode_fields, decode_value
 from ..models.message import CHUNKED, Request, ResponseHead
 from .body import Claim, Incoming
 
@@ -81,6 +81,28 @@ class HttpResponse:
 
     def __repr__(self) -> str:
         return f"<HttpResponse {self.head.status} {self.reason}>".replace(" >", ">")
+
+    @classmethod
+    def make(
+        cls,
+        status: int = 200,
+        headers: HeadersLike | None = None,
+        body: bytes = b"",
+        *,
+        text: str | None = None,
+        json: Any = None,
+        reason: str | None = None,
+        request: Request | None = None,
+    ) -> HttpResponse:
+        """A response that no peer sent, for a middleware that answers itself.
+
+        `text` and `json` stand for a body with its `Content-Type`.  Content-Length is set unless `headers` hold one.  `reason`
+        is the usual one for the status.  Raises `UsageError` for a bad status and two bodies, `InvalidHeader` for bad headers.
+        """
+        from .made import make_response
+
+        head, content = make_response(status, headers, body, text, json, reason)
+        return cls(head, content, request)
 
     # -- the head ------------------------------------------------------------------------------------------------------
 

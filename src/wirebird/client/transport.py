@@ -10,10 +10,10 @@ import asyncio
 from contextlib import aclosing
 from functools import lru_cache
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import ConnectionLost, InvalidHeader
-from ..models.headers import HttpHeaders, encode_fields, split_list
+from ..models.headers import encode_fields, split_list
 from ..models.message import CHUNKED, Body, Request
 from ..models.url import check_host
 from ..protocol.http1 import LAST_CHUNK, Writer, chunk, request_framing, request_line
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .http1 import Http1Connection
     from .options import Options
 
-__all__ = ["Transport", "encode_head"]
+__all__ = ["Sender", "Transport", "encode_head"]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
@@ -64,6 +64,16 @@ def encode_head(request: Request) -> tuple[bytes, int]:
 def _fields(fields: tuple[tuple[str, str], ...]) -> bytes:
     """The field lines as bytes; remembered, for most requests of a program have the same few sets of headers."""
     return encode_fields(fields)
+
+
+class Sender(Protocol):
+    """What may stand at the end of the pipeline in place of connections: a fake, an application in the same process."""
+
+    async def send(self, request: Request) -> HttpResponse:
+        """The response to `request`."""
+
+    async def close(self) -> None:
+        """The client is closed.  May be called twice."""
 
 
 class Transport:
@@ -156,9 +166,9 @@ def _without_expectation(request: Request) -> Request | None:
     body = request.body
     if not _expects_continue(request) or not (body is None or isinstance(body, bytes) or body.replayable()):
         return None
-    headers = HttpHeaders(request.headers)
-    del headers["expect"]
-    return Request(request.method, request.url, headers, body, request.destination, request.options, request.deadline)
+    plain = request.copy()
+    del plain.headers["expect"]
+    return plain
 
 
 def _expects_continue(request: Request) -> bool:

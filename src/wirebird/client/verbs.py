@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl as _ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from ..errors import UsageError
 from ..models.headers import HeadersLike, check_token
@@ -16,23 +16,30 @@ from .plain import PlainGet
 from .response import HttpResponse
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
     from yarl import URL
 
-__all__ = ["MoreOptions", "Stream", "Verbs"]
+    from .auth import AuthLike
+
+__all__ = ["BodyOptions", "MoreOptions", "Stream", "Verbs"]
 
 
 class MoreOptions(TypedDict, total=False):
-    """The keywords of `request` that a verb takes beside those it names."""
+    """The keywords of `request` that every verb takes beside those it names."""
+
+    files: Any
+    cookies: Mapping[str, str] | None
+    max_redirects: int | None
+    raise_for_status: bool | None
+    auth: AuthLike | None
+
+
+class BodyOptions(MoreOptions, total=False):
+    """The same for the verbs that seldom have a body."""
 
     data: Any
     json: Any
     json_serializer: Callable[[Any], str | bytes] | None
     multipart: bool
-    files: Any
-    cookies: Mapping[str, str] | None
-    max_redirects: int | None
-    raise_for_status: bool | None
 
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -63,6 +70,7 @@ class Verbs:
         cookies: Mapping[str, str] | None = None,
         max_redirects: int | None = None,
         raise_for_status: bool | None = None,
+        auth: AuthLike | None = None,
     ) -> Call:
         """Send a request; awaited it gives the `HttpResponse`, as `async with` it closes it at the end.
 
@@ -78,6 +86,8 @@ class Verbs:
         verify, ssl       False accepts any certificate; an `ssl.SSLContext` of its own
         timeouts          `Timeouts`, in place of the client's
         follow            whether to follow redirects, `max_redirects` how many; None is the client's setting
+        auth              `(user, password)`, `BasicAuth`, `BearerAuth`, `DigestAuth`, `NetrcAuth`, or a function that changes the
+                          request; for the origin of `url` only, in place of the client's
         http2             must be False: this version speaks HTTP/1.1
         raise_for_status  raise `StatusError` for 4xx and 5xx; None is the client's setting
 
@@ -121,6 +131,8 @@ class Verbs:
             given["max_redirects"] = max_redirects
         if raise_for_status is not None:
             given["raise_for_status"] = raise_for_status
+        if auth is not None:
+            given["auth"] = auth
         return Call(self, method, url, given)  # type: ignore[arg-type]
 
     def get(
@@ -133,7 +145,7 @@ class Verbs:
         timeouts: Timeouts | None = None,
         follow: bool | None = None,
         http2: bool = False,
-        **more: Unpack[MoreOptions],
+        **more: Unpack[BodyOptions],
     ) -> Call:
         """GET; see `request`."""
         if (
@@ -170,7 +182,7 @@ class Verbs:
         timeouts: Timeouts | None = None,
         follow: bool | None = None,
         http2: bool = False,
-        **more: Unpack[MoreOptions],
+        **more: Unpack[BodyOptions],
     ) -> Call:
         """HEAD; see `request`."""
         return self.request(
@@ -196,7 +208,7 @@ class Verbs:
         timeouts: Timeouts | None = None,
         follow: bool | None = None,
         http2: bool = False,
-        **more: Unpack[MoreOptions],
+        **more: Unpack[BodyOptions],
     ) -> Call:
         """OPTIONS; see `request`."""
         return self.request(
@@ -226,11 +238,7 @@ class Verbs:
         timeouts: Timeouts | None = None,
         follow: bool | None = None,
         http2: bool = False,
-        *,
-        files: Any = None,
-        cookies: Mapping[str, str] | None = None,
-        max_redirects: int | None = None,
-        raise_for_status: bool | None = None,
+        **more: Unpack[MoreOptions],
     ) -> Call:
         """POST; see `request`."""
         return self.request(
@@ -247,10 +255,7 @@ class Verbs:
             timeouts,
             follow,
             http2,
-            files=files,
-            cookies=cookies,
-            max_redirects=max_redirects,
-            raise_for_status=raise_for_status,
+            **more,
         )
 
     def put(
@@ -267,11 +272,7 @@ class Verbs:
         timeouts: Timeouts | None = None,
         follow: bool | None = None,
         http2: bool = False,
-        *,
-        files: Any = None,
-        cookies: Mapping[str, str] | None = None,
-        max_redirects: int | None = None,
-        raise_for_status: bool | None = None,
+        **more: Unpack[MoreOptions],
     ) -> Call:
         """PUT; see `request`."""
         return self.request(
@@ -288,10 +289,7 @@ class Verbs:
             timeouts,
             follow,
             http2,
-            files=files,
-            cookies=cookies,
-            max_redirects=max_redirects,
-            raise_for_status=raise_for_status,
+            **more,
         )
 
     def patch(
@@ -308,11 +306,7 @@ class Verbs:
         timeouts: Timeouts | None = None,
         follow: bool | None = None,
         http2: bool = False,
-        *,
-        files: Any = None,
-        cookies: Mapping[str, str] | None = None,
-        max_redirects: int | None = None,
-        raise_for_status: bool | None = None,
+        **more: Unpack[MoreOptions],
     ) -> Call:
         """PATCH; see `request`."""
         return self.request(
@@ -329,10 +323,7 @@ class Verbs:
             timeouts,
             follow,
             http2,
-            files=files,
-            cookies=cookies,
-            max_redirects=max_redirects,
-            raise_for_status=raise_for_status,
+            **more,
         )
 
     def delete(
@@ -349,11 +340,7 @@ class Verbs:
         timeouts: Timeouts | None = None,
         follow: bool | None = None,
         http2: bool = False,
-        *,
-        files: Any = None,
-        cookies: Mapping[str, str] | None = None,
-        max_redirects: int | None = None,
-        raise_for_status: bool | None = None,
+        **more: Unpack[MoreOptions],
     ) -> Call:
         """DELETE; see `request`."""
         return self.request(
@@ -370,10 +357,7 @@ class Verbs:
             timeouts,
             follow,
             http2,
-            files=files,
-            cookies=cookies,
-            max_redirects=max_redirects,
-            raise_for_status=raise_for_status,
+            **more,
         )
 
     def stream(self, method: str, url: str | URL, **options: Any) -> Stream:

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .headers import HttpHeaders, decode_fields, split_fields
+from .url import Destination, destination, parse_url
 
 if TYPE_CHECKING:
     from yarl import URL
-
-    from .url import Destination
 
 __all__ = ["CHUNKED", "TUNNEL", "UNTIL_CLOSE", "Body", "Head", "Request", "RequestHead", "ResponseHead"]
 
@@ -151,17 +150,16 @@ class Body(Protocol):
 class Request:
     """A request on its way through the pipeline: a middleware may change any of it before it hands it on.
 
-    `method` is a token in the case it is sent in, `url` a `yarl.URL`, `headers` an `HttpHeaders` of its own, `body` None, bytes
-    or a `Body`.  `options` is what the client's transport needs beside the message (time limits, TLS, …), and `deadline` when
-    the time for all of it is over, on the client's clock.
+    `method` is a token in the case it is sent in, `url` a `yarl.URL` (setting it changes where the request goes), `headers` an
+    `HttpHeaders` of its own, `body` None, bytes or a `Body`.  `options` is what the client's transport needs beside the message
+    (time limits, TLS, …), and `deadline` when the time for all of it is over, on the client's clock.
     """
 
-    __slots__ = ("body", "deadline", "destination", "headers", "method", "options", "url")
+    __slots__ = ("body", "deadline", "destination", "headers", "method", "options")
 
     def __init__(
         self,
         method: str,
-        url: URL,
         headers: HttpHeaders,
         body: bytes | Body | None,
         destination: Destination,
@@ -169,7 +167,6 @@ class Request:
         deadline: float,
     ) -> None:
         self.method = method
-        self.url = url
         self.headers = headers
         self.body = body
         self.destination = destination
@@ -178,3 +175,17 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.destination.origin}>"
+
+    @property
+    def url(self) -> URL:
+        """The URL that is requested.  Setting another one raises `InvalidURL` unless it is an absolute http(s) URL."""
+        return self.destination.url
+
+    @url.setter
+    def url(self, url: str | URL) -> None:
+        self.destination = destination(parse_url(url))
+
+    def copy(self) -> Request:
+        """The same request with headers of its own: the way to change one and keep the other.  A body is shared."""
+        headers = HttpHeaders(self.headers)
+        return Request(self.method, headers, self.body, self.destination, self.options, self.deadline)

@@ -112,7 +112,7 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
         options = options.for_another_origin()
     if reference.raw_user is not None:
         headers["Authorization"] = basic_credentials(reference)
-    return Request(method, url, headers, body, where, options, request.deadline)
+    return Request(method, headers, body, where, options, request.deadline)
 
 
 def _leave_secrets(headers: HttpHeaders) -> None:
