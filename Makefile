@@ -2,11 +2,13 @@
 #
 #   make test PYTHON=python3.12 VENV=.venv-3.12     another interpreter, beside the first
 #   make test ARGS="-k cookies"                     further arguments for pytest
+#   make bench BEFORE=v0.1                          an earlier revision, measured beside today's
 
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
 ARGS ?=
+BEFORE ?=
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -56,7 +58,7 @@ $(VENV)-bench/bench.stamp: pyproject.toml bench/requirements.txt
 	@touch $@
 
 bench: $(VENV)-bench/bench.stamp
-	$(VENV)-bench/bin/python -m bench
+	$(VENV)-bench/bin/python -m bench $(if $(BEFORE),--before $(BEFORE))
 
 docs: $(VENV)/pip.stamp
 	$(BIN)/python docs/generate.py

@@ -7,10 +7,12 @@ import datetime
 import json
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from .before import BEFORE, extract
 from .contenders import NAMES
 from .cores import describe_machine, load_average, share_cores
 from .imports import measure_import
@@ -35,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     output = options.output or (_DOCUMENT if whole else None)
     contenders = _chosen(options.contenders, NAMES, "contender")
+    if options.before is not None:
+        contenders.insert(contenders.index("wirebird") + 1 if "wirebird" in contenders else 0, BEFORE)
     loops = _chosen(options.loops, LOOPS, "loop")
     workloads = workloads_named(options.only)
     if options.quick:
@@ -53,10 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.silent:
             print(text, file=sys.stderr, flush=True)
 
-    with Origin(server_core, use_nginx=not options.embedded) as origin:
+    with (
+        tempfile.TemporaryDirectory(prefix="wirebird-before-") as folder,
+        Origin(server_core, use_nginx=not options.embedded) as origin,
+    ):
+        try:
+            earlier = extract(options.before, Path(folder)) if options.before is not None else None
+        except LookupError as error:
+            _complain(f"no sources of {options.before}: {error}")
         if options.only is None or "import" in options.only:
             for name in contenders:
-                if name != "bare":
+                if name not in ("bare", BEFORE):
                     results.imports[name] = measure_import(name, origin.urls["small"], client_core, 2 if options.quick else 5)
         turns = Turns(
             origin=origin,
@@ -69,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warm_up=min(0.15, seconds / 2),
             deadline=started + options.budget,
             say=say,
+            earlier=earlier,
         )
         turns.play(results)
         description = origin.description
@@ -120,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="how often everybody has a turn (3)")
     parser.add_argument("--seconds", type=float, help="length of one measurement (0.5)")
     parser.add_argument("--budget", type=float, default=500.0, help="seconds after which no further turn begins (500)")
+    parser.add_argument("--before", metavar="REVISION", help="measure wirebird as it was then, beside today's")
     parser.add_argument("--embedded", action="store_true", help="do without nginx")
     parser.add_argument("--output", type=Path, help=f"where to write the report ({_DOCUMENT}, if nothing is left out)")
     parser.add_argument("--json", type=Path, help="where to write every single run")

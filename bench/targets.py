@@ -12,6 +12,7 @@ from .workloads import WORKLOADS
 __all__ = ["Verdict", "judge"]
 
 _MIB = 2**20
+_NOISE = 1.05  # what two runs of the same code may differ by
 _BUSY = 0.85  # below this share of a core a client with many callers was held up by something else, and its speed means nothing
 
 
@@ -33,6 +34,7 @@ def judge(results: Results) -> list[Verdict]:
         for loop in results.loops(workload):
             for rival, factor in rivals:
                 verdicts.append(_speed(results, workload, title, loop, rival, factor))
+    verdicts.extend(_no_slower(results))
     verdicts.extend(_processor(results))
     for workload, title in (("stream_100mb", "100 MB streamed"), ("upload_100mb", "100 MB uploaded")):
         for loop in results.loops(workload):
@@ -75,6 +77,15 @@ def _speed(results: Results, workload: str, title: str, loop: str, rival: str, f
             title, loop, limit, f"{by_cpu:{form}} by CPU (held up by server or others; speed {speed:{form}})", by_cpu >= factor
         )
     return Verdict(title, loop, limit, f"{speed:{form}} (by CPU {by_cpu:{form}})", speed >= factor)
+
+
+def _no_slower(results: Results) -> Iterator[Verdict]:
+    for workload, title, _ in _SPEED:
+        for loop in results.loops(workload):
+            ours, earlier = results.cell(workload, loop, "wirebird").cpu(), results.cell(workload, loop, "before").cpu()
+            if ours and earlier:
+                limit = f"CPU per request ≤ {_NOISE:g} × before"
+                yield Verdict(title, loop, limit, f"{ours / earlier:.2f}", ours / earlier <= _NOISE)
 
 
 def _processor(results: Results) -> Iterator[Verdict]:

@@ -11,8 +11,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from .before import environment_for
 from .cores import pin_to
 from .origin import Origin
 from .results import Results
@@ -23,7 +25,10 @@ __all__ = ["Turns", "workloads_named"]
 
 @dataclass
 class Turns:
-    """The plan: `seconds` per measurement after `warm_up`; `deadline` (monotonic) after which no further turn begins."""
+    """The plan: `seconds` per measurement after `warm_up`; `deadline` (monotonic) after which no further turn begins.
+
+    `earlier` is where the sources of the contender `before` are.
+    """
 
     origin: Origin
     core: int | None
@@ -35,6 +40,7 @@ class Turns:
     warm_up: float
     deadline: float
     say: Callable[[str], None] = lambda text: None
+    earlier: Path | None = None
 
     def play(self, results: Results) -> None:
         """Play all rounds, or as many as there is time for."""
@@ -88,6 +94,7 @@ class Turns:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=environment_for(name, self.earlier),
             preexec_fn=pin_to(self.core),
         )
         try:

@@ -16,6 +16,7 @@ if sys.platform == "win32":
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from bench.before import environment_for
 from bench.contenders.pieces import pieces
 from bench.imports import ImportCost
 from bench.report import Circumstances, render
@@ -174,3 +175,32 @@ def test_pieces_are_the_file(tmp_path):
     content = bytes(range(256)) * 2048
     path.write_bytes(content)
     assert b"".join(pieces(str(path))) == content
+
+
+def test_an_earlier_state_is_measured_beside_todays(tmp_path):
+    if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=False).returncode:
+        pytest.skip("not a git checkout")
+    output = tmp_path / "report.md"
+    arguments = ["--only", "get_small_1", "--contenders", "wirebird", "--seconds", "0.03", "--rounds", "1"]
+    done = bench(*arguments, "--before", "HEAD", "--output", str(output))
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stdout, ("wirebird", "before"))
+    assert list(rows)[:2] == ["wirebird", "before"]
+    assert float(rows["before"][0].replace(",", "")) > 0
+    assert "× before" in done.stdout
+    assert bench(*arguments, "--before", "no-such-revision").returncode == 2
+
+
+def test_the_earlier_state_is_found_first(tmp_path):
+    assert environment_for("before", tmp_path)["PYTHONPATH"] == str(tmp_path)
+    assert environment_for("wirebird", tmp_path).get("PYTHONPATH") == os.environ.get("PYTHONPATH")
+
+
+def test_no_slower_than_before():
+    results = Results()
+    results.cells["get_small_50", "asyncio", "wirebird"].runs.append(run(cpu=1.0))
+    results.cells["get_small_50", "asyncio", "before"].runs.append(run(cpu=0.99))
+    results.cells["get_small_1", "asyncio", "wirebird"].runs.append(run(cpu=1.2))
+    results.cells["get_small_1", "asyncio", "before"].runs.append(run(cpu=1.0))
+    met = {verdict.target: verdict.met for verdict in judge(results) if "before" in verdict.limit}
+    assert met == {"small GET, 50 connections": True, "sequential GET, one connection": False}
