@@ -216,7 +216,7 @@ class TCPConnector:
             number = self._proxies[serial, proxy] = self._next_proxy  # never used again, for connections may outlive their entry
             self._next_proxy += 1
         hop = Target(proxy.host, proxy.port, context, None, None, self.local_addr)
-        forwards = not where.secure and not proxy.is_socks
+        forwards = where.scheme == "http" and not proxy.is_socks
         key = f"{direct.key} via {proxy.url} #{number}"
         route = Route(key, hop if forwards else direct.target, Detour(proxy, hop, forwards))
         self._detours[where.origin, outer, serial, proxy] = route
@@ -302,7 +302,7 @@ class TCPConnector:
             if limit <= left:
                 raise
             message = f"the request was not done within {timeouts.request_timeout:g} s"
-            raise RequestTimeout(message, limit=timeouts.request_timeout, peer=target.peer, phase="connecting") from error
+            raise RequestTimeout(message, limit=timeouts.request_timeout, peer=error.peer, phase="connecting") from error
         except TimeoutError:
             if not pool.closed:
                 raise

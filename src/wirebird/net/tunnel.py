@@ -10,6 +10,7 @@ The handshakes themselves are `protocol/connect.py` and `protocol/socks5.py`; th
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -19,9 +20,10 @@ from ..models.limits import DEFAULT_LIMITS, Limits
 from ..protocol.connect import Connect
 from ..protocol.socks5 import Socks5
 from .dial import Target, dial, peer_name, start_tls
+from .tls import server_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from .proxy import Proxy
     from .resolver import NameCache
@@ -72,24 +74,29 @@ async def dial_through(
     *,
     detour: Detour,
     names: NameCache,
-    connect_to: Mapping[tuple[str, int], tuple[str, int]] | None = None,
-    happy_eyeballs_delay: float | None = 0.25,
     timeout: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    **how: Any,
 ) -> tuple[asyncio.Transport, _P]:
-    """Open one connection to `target` by way of `detour`; everything else is as in `dial`.
+    """Open one connection to `target` by way of `detour`.
 
-    `connect_to` and the local address are about the connection to the proxy.  `limits`: what the answer to a CONNECT may have.
-    Raises `ProxyError`, `ConnectTimeout`, `TLSError`, and `DNSError` for a target that is to be resolved here and is not.
+    `names`, `timeout` and the further keywords are those of `dial`; the latter, `connect_to` among them, are about the connection
+    to the proxy.  `limits`: what the answer to a CONNECT may have.
+
+    Raises `ProxyError`, `ConnectTimeout`, `TLSError`, `DNSError` for a target that is to be resolved here and is not, and
+    `UsageError` if TLS is wanted with what is no name.
     """
     proxy, hop = detour.proxy, detour.hop
+    name = ""
+    if target.context is not None:
+        name = server_name(target.server_hostname if target.server_hostname is not None else target.host)
     limit = timeout or None
     step = "connecting to the proxy"
     scope = asyncio.timeout(limit)
 
     async def reach(make: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
         try:
-            return await dial(loop, make, hop, names=names, connect_to=connect_to, happy_eyeballs_delay=happy_eyeballs_delay)
+            return await dial(loop, make, hop, names=names, **how)
         except (ConnectError, DNSError) as exc:
             raise ProxyError(f"the proxy cannot be reached: {exc.message}", peer=hop.peer, phase=_PHASE) from exc
 
@@ -116,7 +123,7 @@ async def dial_through(
             if target.context is None:
                 return transport, _hand_over(transport, factory)
             step = f"in the TLS handshake with {target.peer}"
-            name = target.server_hostname if target.server_hostname is not None else target.host
+            _mend(transport)
             return await start_tls(loop, transport, factory, target.context, name, peer=target.peer)
     except TimeoutError as exc:
         if not scope.expired():
@@ -140,6 +147,12 @@ def _handshake(proxy: Proxy, host: str, port: int, limits: Limits) -> Handshake:
         return Socks5(host, port, proxy.user, proxy.password)
     # The zone of a link-local address means something on this machine only (RFC 6874 4).
     return Connect(peer_name(host.partition("%")[0], port), proxy.credentials, limits)
+
+
+def _mend(transport: asyncio.Transport) -> None:
+    """TLS within TLS, in CPython before 3.11.8 and 3.12.2: a handshake that fails stumbles over a TypeError (gh-113214)."""
+    if sys.version_info < (3, 12, 2) and type(transport).__module__ == "asyncio.sslproto":
+        transport._force_close = lambda exc: transport.abort()  # type: ignore[attr-defined]
 
 
 def _hand_over(transport: asyncio.Transport, factory: Callable[[], _P]) -> _P:
@@ -177,6 +190,8 @@ class _Talk(asyncio.Protocol):
         await self._over
         if self._error is None and self._handshake.rest:
             self._error = ProxyError("the proxy sent something behind its answer")
+        if self._error is None and self._transport is not None and self._transport.is_closing():
+            self._error = ProxyError("the proxy closed the connection")
         if self._error is not None:
             raise self._error
 
@@ -202,7 +217,7 @@ class _Talk(asyncio.Protocol):
             self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        error = ProxyError(f"the proxy {'closed' if exc is None else 'broke'} the connection before it had answered")
+        error = ProxyError(f"the proxy {'closed' if exc is None else 'broke'} the connection")
         error.__cause__ = exc
         self._end(error)
 

@@ -107,7 +107,9 @@ class Socks5:
         pending = self._pending
         version = _AUTH_VERSION if self._state is State.GRANT else _VERSION
         if pending and pending[0] != version:
-            raise ProxyError(f"the proxy's answer is no SOCKS5: {pending[:20]!r}")
+            # Later there are credentials on the wire, and what echoes them is not to be shown.
+            shown = pending[:20] if self._state is State.METHOD else pending[:1]
+            raise ProxyError(f"the proxy's answer is no SOCKS5: {shown!r}")
         if self._state is not State.REPLY:
             return 2
         if len(pending) >= 2 and pending[1]:
