@@ -62,6 +62,7 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/resolver.py", "AsyncResolver"),
         Shown("net/resolver.py", "Resolver"),
     ],
+    "proxies": [Shown("net/proxy.py", "Proxy")],
     "tls": [Shown("net/tls.py", "tls_context")],
 }
 

@@ -4,6 +4,9 @@ A resolver of our own stands where the client would ask the operating system.  E
 origin, port 443 the same over TLS, with a certificate that `ca.pem` in the working directory vouches for.  `wrong.example` has
 a certificate for somebody else, and at `down.example` nobody listens.  Every other name does not resolve, so an example cannot
 leave this machine.  `app.sock` in the working directory is a Unix socket with the same origin behind it.
+
+`proxy.example:3128` and `socks.example` are proxies that want the credentials `reporter:secret`; `secure-proxy.example` is one
+within TLS that wants none.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from typing import Any
 import trustme
 
 from origin import Asked, Handler, Origin, Wire, pattern
+from proxies import HttpProxy, SocksProxy, Streams
 from wirebird.errors import DNSError
 
 __all__ = ["DocsOrigin", "DocsResolver", "prepare_folder"]
 
 HOSTS = ("example.org", "api.example", "files.example", "other.example", "staging.example")
+PROXIES = ("proxy.example", "secure-proxy.example", "socks.example")
 ITEMS = [{"id": number, "name": name} for number, name in enumerate(("kettle", "lamp", "stamp", "spoon", "rope", "chalk"), 1)]
 
 
@@ -33,7 +38,7 @@ class DocsResolver:
     ports: dict[tuple[str, int], int] = {}  # noqa: RUF012 - filled once, when the origins are there
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[dict[str, Any]]:
-        if host not in (*HOSTS, "wrong.example", "down.example"):
+        if host not in (*HOSTS, *PROXIES, "wrong.example", "down.example"):
             raise DNSError(f"{host} did not resolve: the documentation knows no such host")
         own = self.ports.get((host, port)) or self.ports.get(("*", port), 9)
         return [{"hostname": host, "host": "127.0.0.1", "port": own, "family": socket.AF_INET, "proto": 0, "flags": 0}]
@@ -75,16 +80,22 @@ class DocsOrigin:
         authority.issue_cert("somebody.else").configure_cert(wrong)
         plain, secure, wrong_one = Origin(), Origin(tls=right), Origin(tls=wrong)
         unix = Origin(uds=str(self.folder / "app.sock"))
+        proxying = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("secure-proxy.example").configure_cert(proxying)
+        proxy, secure_proxy, socks = _Http(auth="reporter:secret"), _Http(tls=proxying), _Socks(auth="reporter:secret")
         self.origins = [plain, secure, wrong_one, unix]
         for one in self.origins:
             self._add_answers(one)
-        async with plain, secure, wrong_one, unix:
+        async with plain, secure, wrong_one, unix, proxy, secure_proxy, socks:
             with socket.create_server(("127.0.0.1", 0)) as unused:
                 nobody = unused.getsockname()[1]
             DocsResolver.ports = {
                 **{("*", port): plain.port for port in (80, 8080)},
                 **{("*", port): secure.port for port in (443, 8443)},
                 ("wrong.example", 443): wrong_one.port,
+                ("proxy.example", 3128): proxy.port,
+                ("secure-proxy.example", 443): secure_proxy.port,
+                ("socks.example", 1080): socks.port,
                 **{("down.example", port): nobody for port in (80, 443)},
             }
             self._ready.set()
@@ -122,6 +133,16 @@ class DocsOrigin:
             await wire.respond(503, [("Retry-After", "0")], b"later", reason="Service Unavailable")
         else:
             await wire.respond(200, [], b"at last")
+
+
+class _Http(HttpProxy):
+    async def connect(self, host: str, port: int) -> Streams:
+        return await super().connect("127.0.0.1", DocsResolver.ports["*", port])
+
+
+class _Socks(SocksProxy):
+    async def connect(self, host: str, port: int) -> Streams:
+        return await super().connect("127.0.0.1", DocsResolver.ports["*", port])
 
 
 def _echo_of(origin: Origin) -> Handler:

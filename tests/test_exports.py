@@ -22,7 +22,7 @@ from test_layers import ROOT
 NAMES = """
     AsyncResolver BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar CyclicQueuePool DNSError
     DecodingError HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse
-    InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError ProxyError ReadTimeout Request
+    InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError Proxy ProxyError ReadTimeout Request
     RequestTimeout SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError
     WirebirdError __version__ load_cookies save_cookies tls_context
 """
@@ -63,6 +63,7 @@ SIGNATURES = {
     "HttpResponse.iter_lines": "",
     "HttpResponse.raise_for_status": "",
     "HttpResponse.close": "",
+    "Proxy": "host, auth=None",
     "Timeouts": "sock_connect=5, sock_read=30, pool_acquire=None, request_timeout=60",
     "TCPConnector": """pool_size=25, timeouts=None, connection_cls=None, pool_cls=None, resolver=None, ttl_dns_cache=10000,
         use_dns_cache=True, conn_max_requests=100, *, pool_size_per_host=None, keepalive_timeout=15.0, ssl=None, local_addr=None,
@@ -89,16 +90,16 @@ SIGNATURES = {
     "MultipartForm.get_headers": "size=None",
 }
 
-# Parameters that this version does not have yet: proxies, authentication, retries, HTTP/2 and the environment come later.
+# Parameters that this version does not have yet: retries and HTTP/2 come later.
 LATER = {
-    "HTTPClient": {"proxy", "retries", "http2", "trust_env"},
-    "HTTPClient.request": {"proxy"},
+    "HTTPClient": {"retries", "http2"},
 }
 
 # Parameters beyond those: all of them must have a default.
 BEYOND = {
     "TCPConnector": {"limits"},
     "HTTPClient": {"network_middlewares"},
+    "Proxy": {"ssl"},
     "HTTPClient.request": {"max_redirects"},
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},

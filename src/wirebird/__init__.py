@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .models.message import Request
     from .net.cookie_file import load_cookies, save_cookies
     from .net.pool import CyclicQueuePool, SmartPool
+    from .net.proxy import Proxy
     from .net.resolver import AsyncResolver, ThreadedResolver
     from .net.timeouts import Timeouts
     from .net.tls import tls_context
@@ -84,6 +85,7 @@ __all__ = [
     "NetworkError",
     "PoolTimeout",
     "ProtocolError",
+    "Proxy",
     "ProxyError",
     "ReadTimeout",
     "Request",
@@ -115,6 +117,7 @@ _homes = {
     "HttpResponse": "client.response",
     "Limits": "models.limits",
     "MultipartForm": "client.forms",
+    "Proxy": "net.proxy",
     "Request": "models.message",
     "SmartPool": "net.pool",
     "TCPConnector": "client.connector",

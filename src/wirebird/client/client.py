@@ -7,6 +7,7 @@ import json as _json
 import ssl as _ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from os import environ
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from http.cookies import SimpleCookie
 
     from ..models.cookies import CookieJar
+    from ..net.proxy import Proxy, ProxyLike
+    from ..net.proxy_environment import EnvironmentProxies
     from .auth import Auth, AuthLike
 
 
@@ -55,6 +58,7 @@ class HTTPClient(Verbs):
     connector         a `TCPConnector`; one with the defaults.  Or what stands in for the network, as in `wirebird.testing`
     handle_cookies    keep the cookies of responses in `cookies`, and send them where they belong
     verify_ssl        False accepts any certificate; a request verifies if it and the client both say so
+    proxy             a `Proxy` or its URL, for every request
     base_url          what relative URLs are resolved against (RFC 3986 5.2)
     headers           sent with every request, unless it has its own of that name
     params            added to the query of every request
@@ -63,6 +67,7 @@ class HTTPClient(Verbs):
     timeouts          `Timeouts` of every request, in place of the connector's
     follow            follow redirects, False
     max_redirects     how many; the next raises `TooManyRedirects`, 10
+    trust_env         without a `proxy`, use those that the environment names: HTTPS_PROXY, http_proxy, ALL_PROXY, NO_PROXY
     raise_for_status  raise `StatusError` for 4xx and 5xx, False
     json_serializer   `json.dumps`, or a faster one that gives str or bytes
     json_decoder      `json.loads`, or a faster one that takes bytes
@@ -80,6 +85,7 @@ class HTTPClient(Verbs):
         connector: TCPConnector | Sender | None = None,
         handle_cookies: bool = False,
         verify_ssl: bool = True,
+        proxy: ProxyLike | None = None,
         *,
         base_url: str | URL | None = None,
         headers: HeadersLike | None = None,
@@ -89,6 +95,7 @@ class HTTPClient(Verbs):
         timeouts: Timeouts | None = None,
         follow: bool = False,
         max_redirects: int = 10,
+        trust_env: bool = False,
         raise_for_status: bool = False,
         json_serializer: Callable[[Any], str | bytes] = _json.dumps,
         json_decoder: Callable[..., Any] = _json.loads,
@@ -134,6 +141,7 @@ class HTTPClient(Verbs):
             auto_decompress=auto_decompress,
             json_decoder=json_decoder,
             max_body_size=max_body_size,
+            proxy=self._read_proxy(proxy, trust_env),
         )
         self._jar: CookieJar | None = None
         self._cookies: dict[str, str] | None = None
@@ -249,7 +257,27 @@ class HTTPClient(Verbs):
             settings.max_body_size,
             cookies,
             self._credentials(given.get("auth"), where, authorized),
+            self._call_proxy(given.get("proxy")),
         )
+
+    def _read_proxy(self, proxy: object, trust_env: bool = False) -> Proxy | EnvironmentProxies | None:
+        """What stands between this client and origins, for a connection over TCP.  Raises `UsageError`."""
+        over_unix = self.connector.uds is not None
+        if proxy is not None:
+            from ..net.proxy import read_proxy
+
+            if over_unix:
+                raise UsageError("a proxy and a connector with uds exclude each other", argument="proxy")
+            return read_proxy(proxy)
+        if not trust_env or over_unix:
+            return None
+        from ..net.proxy_environment import read_environment
+
+        return read_environment(environ)
+
+    def _call_proxy(self, proxy: object) -> Proxy | EnvironmentProxies | None:
+        """The call's proxy: its own, none for False, or the client's."""
+        return self.settings.proxy if proxy is None else None if proxy is False else self._read_proxy(proxy)
 
     def _credentials(self, auth: AuthLike | None, where: Destination, authorized: bool) -> Auth | None:
         """The call's credentials, or the client's where they belong."""
@@ -329,8 +357,8 @@ class HTTPClient(Verbs):
         if len(self.plans) >= PLANS:
             self.plans.clear()
         options = request.options
-        route = self.connector.route(request.destination, options.ssl, options.verify)
-        self.plans[url] = Plan(self.connector.pool, route, encode_head(request)[0])
+        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
+        self.plans[url] = Plan(self.connector.pool, route, encode_head(request, route.detour)[0])
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 

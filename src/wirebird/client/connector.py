@@ -6,8 +6,9 @@ import asyncio
 import gc
 import ssl as _ssl
 import warnings
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import ParseResult
@@ -27,6 +28,10 @@ from .http1 import Http1Connection
 if TYPE_CHECKING:
     from os import PathLike
 
+    from ..net.proxy import Proxy
+    from ..net.proxy_environment import EnvironmentProxies
+    from ..net.tunnel import Detour
+
 __all__ = ["Route", "TCPConnector"]
 
 
@@ -34,11 +39,14 @@ __all__ = ["Route", "TCPConnector"]
 class Route:
     """How a destination is reached: what to dial, and the key of the connections that may stand in for each other.
 
-    The key holds all that tells two connections apart: scheme, host, port, the TLS context, the name it verifies.
+    The key holds all that tells two connections apart: scheme, host, port, the TLS context, the name it verifies, the proxy and
+    the credentials for it.  `target` is what HTTP is spoken with: the origin, or a proxy that forwards.  `detour` is the proxy
+    on the way, if there is one.
     """
 
     key: str
     target: Target
+    detour: Detour | None = None
 
 
 class TCPConnector:
@@ -115,6 +123,9 @@ class TCPConnector:
         self._names: NameCache | None = None
         self._pool: SmartPool | None = None
         self._routes: dict[tuple[str, int], Route] = {}
+        self._detours: dict[tuple[str, int, int, Proxy], Route] = {}
+        self._proxies: dict[tuple[int, Proxy], int] = {}  # a number for each, for keys do not hold credentials
+        self._next_proxy = 1
         self._dials: set[asyncio.Timeout] = set()  # what stops those under way
         self.closed = False  # nothing more is opened, until another client takes over
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -162,8 +173,14 @@ class TCPConnector:
 
     # -- routes --------------------------------------------------------------------------------------------------------
 
-    def route(self, where: Destination, ssl: _ssl.SSLContext | None, verify: bool) -> Route:
-        """How `where` is reached; `ssl` and `verify` are the request's."""
+    def route(
+        self,
+        where: Destination,
+        ssl: _ssl.SSLContext | None,
+        verify: bool,
+        proxies: Proxy | EnvironmentProxies | None = None,
+    ) -> Route:
+        """How `where` is reached; `ssl` and `verify` are the request's, and `proxies` chooses a proxy."""
         if where.secure:
             context = ssl or self.ssl or tls_context(verify)
             serial = context_serial(context)
@@ -177,6 +194,32 @@ class TCPConnector:
             if len(self._routes) >= 1024:
                 self._routes.clear()
             self._routes[where.origin, serial] = route
+        if proxies is None or (proxy := proxies.choose(where)) is None:
+            return route
+        return self._detour(where, route, proxy)
+
+    def _detour(self, where: Destination, direct: Route, proxy: Proxy) -> Route:
+        """The same by way of `proxy`.  TLS with it depends on it alone, not on the request."""
+        context = (proxy.ssl or tls_context()) if proxy.scheme == "https" else None
+        serial = context_serial(context) if context is not None else 0
+        outer = context_serial(direct.target.context) if direct.target.context is not None else 0
+        found = self._detours.get((where.origin, outer, serial, proxy))
+        if found is not None:
+            return found
+        from ..net.tunnel import Detour
+
+        if len(self._detours) >= 1024:
+            self._detours.clear()
+            self._proxies.clear()
+        number = self._proxies.get((serial, proxy))
+        if number is None:
+            number = self._proxies[serial, proxy] = self._next_proxy  # never used again, for connections may outlive their entry
+            self._next_proxy += 1
+        hop = Target(proxy.host, proxy.port, context, None, None, self.local_addr)
+        forwards = where.scheme == "http" and not proxy.is_socks
+        key = f"{direct.key} via {proxy.url} #{number}"
+        route = Route(key, hop if forwards else direct.target, Detour(proxy, hop, forwards))
+        self._detours[where.origin, outer, serial, proxy] = route
         return route
 
     # -- connections ---------------------------------------------------------------------------------------------------
@@ -228,6 +271,11 @@ class TCPConnector:
                 self.limits,
             )
 
+        opening: Callable[..., Awaitable[tuple[Any, Any]]] = dial
+        if route.detour is not None:
+            from ..net.tunnel import dial_through
+
+            opening = partial(dial_through, detour=route.detour, limits=self.limits)
         limit = timeouts.sock_connect or NEVER
         left = max(total_at - monotonic(), 0.001)
         admitted = False
@@ -236,7 +284,7 @@ class TCPConnector:
                 self._dials.add(scope)
                 if names is None or pool.closed:
                     raise TimeoutError
-                _, connection = await dial(
+                _, connection = await opening(
                     loop,
                     make,
                     target,
@@ -254,7 +302,7 @@ class TCPConnector:
             if limit <= left:
                 raise
             message = f"the request was not done within {timeouts.request_timeout:g} s"
-            raise RequestTimeout(message, limit=timeouts.request_timeout, peer=target.peer, phase="connecting") from error
+            raise RequestTimeout(message, limit=timeouts.request_timeout, peer=error.peer, phase="connecting") from error
         except TimeoutError:
             if not pool.closed:
                 raise

@@ -20,6 +20,10 @@ from ..protocol.http1 import LAST_CHUNK, Writer, chunk, request_framing, request
 from .response import HttpResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..net.proxy import Proxy
+    from ..net.tunnel import Detour
     from .connector import TCPConnector
     from .http1 import Http1Connection
     from .options import Options
@@ -35,16 +39,17 @@ CONTINUE_TIME: Final = 1.0
 ONE_WRITE: Final = 65536
 
 
-def encode_head(request: Request) -> tuple[bytes, int]:
+def encode_head(request: Request, detour: Detour | None = None) -> tuple[bytes, int]:
     """The head of `request` as bytes, and the framing of its body: everything about it is validated here.
 
-    Raises `InvalidHeader`, `UsageError`.
+    `detour` is the proxy on the way: one that forwards is asked for the whole URL.  Raises `InvalidHeader`, `UsageError`.
     """
     headers = request.headers
     body = request.body
     size = len(body) if isinstance(body, bytes) else 0 if body is None else body.size()
     length, framing = request_framing(request.method, headers, size)
     where = request.destination
+    target = where.target
     if "host" in headers:
         hosts = headers.get_list("host")
         if len(hosts) > 1:
@@ -53,17 +58,40 @@ def encode_head(request: Request) -> tuple[bytes, int]:
         pairs = tuple(headers.items())
     else:
         pairs = (("Host", where.authority), *headers.items())
-    try:
-        fields = _fields(pairs)
-    except TypeError:  # not hashable, so not text either
-        fields = encode_fields(pairs)
-    return b"".join((request_line(request.method, where.target), fields, framing, b"\r\n")), length
+    if detour is not None and detour.forwards:
+        target, fields = _forwarded(request, pairs, detour.proxy)
+    else:
+        try:
+            fields = _fields(pairs)
+        except TypeError:  # not hashable, so not text either
+            fields = encode_fields(pairs)
+    return b"".join((request_line(request.method, target), fields, framing, b"\r\n")), length
 
 
 @lru_cache(maxsize=256)
 def _fields(fields: tuple[tuple[str, str], ...]) -> bytes:
-    """The field lines as bytes; remembered, for most requests of a program have the same few sets of headers."""
-    return encode_fields(fields)
+    """The field lines as bytes; remembered, for most requests of a program have the same few sets of headers.
+
+    Credentials for a proxy are not for an origin, nor for what a tunnel leads to (RFC 9110 11.7.2): they are left out.
+    """
+    block = encode_fields(fields)
+    if b"proxy-authorization:" in block.lower():
+        block = encode_fields([pair for pair in fields if pair[0].lower() != "proxy-authorization"])
+    return block
+
+
+def _forwarded(request: Request, fields: Iterable[tuple[str, str]], proxy: Proxy) -> tuple[str, bytes]:
+    """Target and field lines of a request to a proxy that forwards (RFC 9112 3.2.2): the absolute URL, and its credentials."""
+    where = request.destination
+    host = request.headers.get("host", where.authority)
+    if host.lower() != where.authority.lower():
+        # The proxy goes by the URL and replaces the field: what the caller wants would not arrive.
+        raise InvalidHeader(f"headers hold the Host {host!r}, and a proxy is asked for {where.authority!r}", argument="headers")
+    block = encode_fields(fields)
+    credentials = proxy.credentials
+    if credentials is not None and "proxy-authorization" not in request.headers:
+        block += encode_fields([("Proxy-Authorization", credentials)])
+    return f"{where.scheme}://{where.authority}{where.target}", block
 
 
 class Sender(Protocol):
@@ -89,9 +117,9 @@ class Transport:
         `fresh` and `reserved` continue what the short cut of `client/plain.py` began: a connection that was stale is not to be
         replaced by another idle one, or a slot is reserved already.
         """
-        head, length = encode_head(request)
         options: Options = request.options
-        route = self.connector.route(request.destination, options.ssl, options.verify)
+        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
+        head, length = encode_head(request, route.detour)
         while True:
             connection = self.connector.idle(route) if not fresh and not reserved else None
             if connection is None:
@@ -113,7 +141,7 @@ class Transport:
                 return response
             await response.close()
             request = plain
-            head, length = encode_head(request)
+            head, length = encode_head(request, route.detour)
 
     async def _exchange(self, connection: Http1Connection, request: Request, head: bytes, length: int) -> HttpResponse:
         body = request.body

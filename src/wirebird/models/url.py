@@ -24,6 +24,7 @@ __all__ = [
     "Destination",
     "ParamsLike",
     "basic_credentials",
+    "basic_value",
     "check_host",
     "destination",
     "extend_params",
@@ -161,8 +162,12 @@ def destination(url: URL, argument: str = "url") -> Destination:
 
 def basic_credentials(url: URL) -> str:
     """The `Authorization` value for the userinfo of `url` (RFC 7617)."""
-    pair = f"{url.user or ''}:{url.password or ''}"
-    return f"Basic {b64encode(pair.encode()).decode()}"
+    return basic_value(url.user or "", url.password or "")
+
+
+def basic_value(user: str, password: str) -> str:
+    """The field value that holds a user and a password (RFC 7617 2)."""
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def check_host(value: str, argument: str = "headers") -> None:

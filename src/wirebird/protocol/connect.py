@@ -1,0 +1,68 @@
+"""CONNECT, the client's half of opening a tunnel through an HTTP proxy: bytes in, bytes out, no I/O (RFC 9110 9.3.6).
+
+The request holds what is meant for the proxy and nothing else: the target, its credentials, and who asks.  Any 2xx opens the
+tunnel, whatever its reason phrase and its fields say; 1xx are passed over; anything else is a refusal.
+"""
+
+from __future__ import annotations
+
+from .._version import VERSION
+from ..errors import ProtocolError, ProxyError
+from ..models.headers import encode_fields
+from ..models.limits import DEFAULT_LIMITS, Limits
+from ..models.message import ResponseHead
+from .http1 import request_line
+from .http1_parser import Parser, State
+
+__all__ = ["Connect"]
+
+_REASON = 80
+
+
+class Connect:
+    """One handshake.  `authority` is the target as `host:port`, `credentials` the value of `Proxy-Authorization`, if any."""
+
+    __slots__ = ("_authority", "_credentials", "_parser", "code", "rest")
+
+    def __init__(self, authority: str, credentials: str | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._authority = authority
+        self._credentials = credentials
+        self._parser = Parser(server=False, limits=limits)
+        self._parser.expect(b"CONNECT")
+        self.code: int | None = None
+        self.rest = b""
+
+    def __repr__(self) -> str:
+        return f"<Connect {self._authority} {self._parser.state.name}>"
+
+    @property
+    def done(self) -> bool:
+        """Whether the tunnel is open: from here on the bytes are the target's."""
+        return self._parser.state is State.TUNNEL
+
+    def begin(self) -> bytes:
+        """The request.  Raises `InvalidHeader` for a target or credentials that may not go on the wire."""
+        fields = [("Host", self._authority), ("User-Agent", f"wirebird/{VERSION}")]
+        if self._credentials is not None:
+            fields.append(("Proxy-Authorization", self._credentials))
+        return request_line("CONNECT", self._authority) + encode_fields(fields) + b"\r\n"
+
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes of the proxy; there is nothing to answer.  Raises `ProxyError` for a refusal or for what is no HTTP."""
+        try:
+            events = self._parser.receive(data, len(data))
+        except ProtocolError as error:
+            raise ProxyError(f"the proxy's answer is no HTTP/1.1: {error.message}") from error
+        for event in events:
+            if isinstance(event, bytes):
+                self.rest += event
+            elif isinstance(event, ResponseHead) and event.status >= 200 and not self.done:
+                raise self._refusal(event)
+        return b""
+
+    def _refusal(self, head: ResponseHead) -> ProxyError:
+        self.code = head.status
+        reason = head.reason.decode("latin-1")[:_REASON]
+        missing = head.status == 407 and self._credentials is None
+        hint = ", it wants credentials: Proxy(host, auth)" if missing else ""
+        return ProxyError(f"the proxy refused the tunnel: {head.status} {reason}{hint}", status=head.status)
