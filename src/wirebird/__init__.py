@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from ._version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from .client.auth import Auth, BasicAuth, BearerAuth, ReadBody
     from .client.client import HTTPClient
     from .client.connector import TCPConnector
+    from .client.digest_auth import DigestAuth
     from .client.forms import MultipartForm
     from .client.http1 import Http1Connection
+    from .client.netrc_auth import NetrcAuth
     from .client.response import HttpResponse
     from .errors import (
         BodyConsumed,
@@ -59,6 +62,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncResolver",
+    "Auth",
+    "BasicAuth",
+    "BearerAuth",
     "BodyConsumed",
     "ClientClosed",
     "ConnectError",
@@ -69,6 +75,7 @@ __all__ = [
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
+    "DigestAuth",
     "HTTPClient",
     "Http1Connection",
     "HttpHeaders",
@@ -81,10 +88,12 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MultipartForm",
+    "NetrcAuth",
     "NetworkError",
     "PoolTimeout",
     "ProtocolError",
     "ProxyError",
+    "ReadBody",
     "ReadTimeout",
     "Request",
     "RequestTimeout",
@@ -106,15 +115,21 @@ __all__ = [
 
 _homes = {
     "AsyncResolver": "net.resolver",
+    "Auth": "client.auth",
+    "BasicAuth": "client.auth",
+    "BearerAuth": "client.auth",
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
+    "DigestAuth": "client.digest_auth",
     "HTTPClient": "client.client",
     "Http1Connection": "client.http1",
     "HttpHeaders": "models.headers",
     "HttpResponse": "client.response",
     "Limits": "models.limits",
     "MultipartForm": "client.forms",
+    "NetrcAuth": "client.netrc_auth",
+    "ReadBody": "client.auth",
     "Request": "models.message",
     "SmartPool": "net.pool",
     "TCPConnector": "client.connector",

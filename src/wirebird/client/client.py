@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from yarl import URL
 
@@ -17,7 +17,7 @@ from .._version import VERSION
 from ..errors import ClientClosed, InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
 from ..models.message import Body, Request
-from ..models.url import Destination, ParamsLike, basic_credentials, destination, extend_params, join_url, parse_url
+from ..models.url import Destination, ParamsLike, destination, extend_params, join_url, parse_url
 from ..net.pool import Stats
 from ..net.timeouts import Timeouts
 from ..pipeline import Handler, Middleware, compose
@@ -204,8 +204,10 @@ class HTTPClient(Verbs):
             )
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
-        if where.userinfo and "authorization" not in headers:
-            headers["Authorization"] = basic_credentials(where.url)
+        if given.get("auth") is not None:
+            headers.popall("authorization", None)  # what the call says of credentials is all there is
+        elif where.credentials and "authorization" not in headers:
+            headers["Authorization"] = where.credentials
         if given.keys() <= _NO_OPTIONS and not self._cookies and self._auth is None:
             options = self.settings
         else:
@@ -251,7 +253,7 @@ class HTTPClient(Verbs):
             self._credentials(given.get("auth"), where, authorized),
         )
 
-    def _credentials(self, auth: AuthLike | None, where: Destination, authorized: bool) -> Auth | None:
+    def _credentials(self, auth: AuthLike | Literal[False] | None, where: Destination, authorized: bool) -> Auth | None:
         """The call's credentials, or the client's where they belong."""
         if auth is not None:
             from .auth import read_auth
