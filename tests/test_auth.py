@@ -42,11 +42,14 @@ def drive(auth: Any, request: Request, *responses: wirebird.HttpResponse) -> lis
     return yielded
 
 
+def fine(information: str | None = None) -> wirebird.HttpResponse:
+    return wirebird.HttpResponse.make(200, {"Authentication-Info": information} if information is not None else None)
+
+
 def refusal(*challenges: str, status: int = 401) -> wirebird.HttpResponse:
     return wirebird.HttpResponse.make(status, [("WWW-Authenticate", value) for value in challenges])
 
 
-OK = wirebird.HttpResponse.make(200)
 CHALLENGE = 'Digest realm="r", nonce="n1", qop="auth", algorithm=SHA-256'
 
 
@@ -139,14 +142,14 @@ def counts(sent: Request) -> tuple[str, str]:
 def test_digest_asks_first_and_then_remembers():
     auth = wirebird.DigestAuth("user", "secret")
     request = request_for("http://a.test/x?y=z")
-    first, second, end = drive(auth, request, refusal(CHALLENGE), OK)
+    first, second, end = drive(auth, request, refusal(CHALLENGE), fine())
     assert "authorization" not in first.headers
     assert counts(second) == ("n1", "00000001")
     assert read_answer(second.headers["authorization"])["uri"] == "/x?y=z"
     assert end is None
     assert "authorization" not in request.headers
     for number in (2, 3):
-        sent, end = drive(auth, request, OK)
+        sent, end = drive(auth, request, fine())
         assert counts(sent) == ("n1", f"{number:08x}")
     cnonces = {read_answer(drive(auth, request)[0].headers["authorization"])["cnonce"] for _ in range(10)}
     assert len(cnonces) == 10
@@ -175,36 +178,38 @@ def test_an_old_nonce_that_was_forgotten():
     """Not every server says stale=true; an answer to the new nonce shows whether it was that."""
     auth = wirebird.DigestAuth("user", "secret")
     request = request_for("http://a.test/")
-    drive(auth, request, refusal(CHALLENGE), OK)
+    drive(auth, request, refusal(CHALLENGE), fine())
     new = CHALLENGE.replace("n1", "n2")
-    sent = drive(auth, request, refusal(new), OK)
+    sent = drive(auth, request, refusal(new), fine())
     assert [counts(one) for one in sent[:2]] == [("n1", "00000002"), ("n2", "00000001")]
     sent = drive(auth, request, refusal(new.replace("n2", "n3")), refusal(new.replace("n2", "n4")))
     assert sent[2] is None
-    drive(auth, request, refusal(CHALLENGE), OK)
+    drive(auth, request, refusal(CHALLENGE), fine())
     sent, end = drive(auth, request, refusal(CHALLENGE))  # the same nonce: then it is the password
     assert end is None
     assert "authorization" not in drive(auth, request)[0].headers
 
 
 @pytest.mark.parametrize(
-    "response",
+    ("status", "challenge"),
     [
-        refusal(),
-        refusal('Basic realm="r"'),
-        refusal("Negotiate"),
-        refusal("Digest"),
-        refusal('Digest realm="r"'),
-        refusal(CHALLENGE.replace("SHA-256", "SHA-1")),
-        refusal(CHALLENGE, status=407),
-        refusal(CHALLENGE, status=403),
-        wirebird.HttpResponse.make(401, {"Proxy-Authenticate": CHALLENGE}),
+        (401, 'Basic realm="r"'),
+        (401, ""),
+        (401, "Negotiate"),
+        (401, "Digest"),
+        (401, 'Digest realm="r"'),
+        (401, CHALLENGE.replace("SHA-256", "SHA-1")),
+        (407, CHALLENGE),
+        (403, CHALLENGE),
+        (200, CHALLENGE),
     ],
 )
-def test_what_digest_does_not_answer(response):
+@pytest.mark.parametrize("field", ["WWW-Authenticate", "Proxy-Authenticate"])
+def test_what_digest_does_not_answer(status, challenge, field):
     """Never Basic, and never a proxy: these credentials are the origin's."""
     auth = wirebird.DigestAuth("user", "secret")
-    first, end = drive(auth, request_for("http://a.test/"), response)
+    status = 401 if field == "Proxy-Authenticate" else status
+    first, end = drive(auth, request_for("http://a.test/"), wirebird.HttpResponse.make(status, {field: challenge}))
     assert "authorization" not in first.headers
     assert end is None
 
@@ -219,7 +224,7 @@ def test_the_first_request_of_digest_carries_nothing_else():
 
 def test_nonces_belong_to_an_origin():
     auth = wirebird.DigestAuth("user", "secret")
-    drive(auth, request_for("http://a.test/"), refusal(CHALLENGE), OK)
+    drive(auth, request_for("http://a.test/"), refusal(CHALLENGE), fine())
     for url in ("https://a.test/", "http://a.test:8080/", "http://b.test/", "http://www.a.test/"):
         assert "authorization" not in drive(auth, request_for(url))[0].headers
     assert counts(drive(auth, request_for("http://A.test:80/other"))[0]) == ("n1", "00000002")
@@ -229,7 +234,7 @@ def test_domain_is_honoured_within_the_origin():
     auth = wirebird.DigestAuth("user", "secret")
 
     def learn(url, realm, domain):
-        drive(auth, request_for(url), refusal(f'Digest realm="{realm}", nonce="{realm}", qop=auth, domain="{domain}"'), OK)
+        drive(auth, request_for(url), refusal(f'Digest realm="{realm}", nonce="{realm}", qop=auth, domain="{domain}"'), fine())
 
     def realm_of(url):
         value = drive(auth, request_for(url))[0].headers.get("authorization")
@@ -258,7 +263,7 @@ def test_what_is_remembered_is_bounded():
     auth = wirebird.DigestAuth("user", "secret")
     for number in range(500):
         challenge = f'Digest realm="{number}", nonce="n", qop=auth, domain="{" /x" * 1000}"'
-        drive(auth, request_for("http://a.test/x"), refusal(challenge), OK)
+        drive(auth, request_for("http://a.test/x"), refusal(challenge), fine())
     assert len(auth._spaces) <= 64
     assert all(len(space.uris) <= 20 for space in auth._spaces.values())
 
@@ -266,22 +271,22 @@ def test_what_is_remembered_is_bounded():
 def test_nextnonce_takes_the_place_of_the_nonce():
     auth = wirebird.DigestAuth("user", "secret")
     request = request_for("http://a.test/")
-    info = wirebird.HttpResponse.make(200, {"Authentication-Info": 'nextnonce="next", nc=00000001'})
+    info = fine('nextnonce="next", nc=00000001')
     drive(auth, request, refusal(CHALLENGE), info)
     assert counts(drive(auth, request)[0]) == ("next", "00000001")
     assert counts(drive(auth, request)[0]) == ("next", "00000002")
     for broken in ('nextnonce="', "nextnonce=a, nextnonce=b", 'nextnonce=""', "\xa0" * 60000):
-        drive(auth, request, wirebird.HttpResponse.make(200, {"Authentication-Info": broken}))
+        drive(auth, request, fine(broken))
     assert counts(drive(auth, request)[0]) == ("next", "00000007")
 
 
 def test_a_late_nextnonce_does_not_undo_a_newer_challenge():
     auth = wirebird.DigestAuth("user", "secret")
     request = request_for("http://a.test/")
-    drive(auth, request, refusal(CHALLENGE), OK)
+    drive(auth, request, refusal(CHALLENGE), fine())
     slow = auth.flow(request)
     sent = next(slow)
-    drive(auth, request, refusal(CHALLENGE.replace("n1", "n2") + ", stale=true"), OK)
+    drive(auth, request, refusal(CHALLENGE.replace("n1", "n2") + ", stale=true"), fine())
     late = wirebird.HttpResponse.make(200, {"Authentication-Info": 'nextnonce="late"'}, request=sent)
     with pytest.raises(StopIteration):
         slow.send(late)
@@ -291,7 +296,7 @@ def test_a_late_nextnonce_does_not_undo_a_newer_challenge():
 def test_session_keys_keep_their_cnonce():
     auth = wirebird.DigestAuth("user", "secret")
     request = request_for("http://a.test/")
-    drive(auth, request, refusal(CHALLENGE.replace("SHA-256", "SHA-256-sess")), OK)
+    drive(auth, request, refusal(CHALLENGE.replace("SHA-256", "SHA-256-sess")), fine())
     given = [read_answer(drive(auth, request)[0].headers["authorization"]) for _ in range(3)]
     assert len({one["cnonce"] for one in given}) == 1
     assert [one["nc"] for one in given] == ["00000002", "00000003", "00000004"]
@@ -322,7 +327,7 @@ def test_a_wrong_rspauth_is_an_error():
     auth = wirebird.DigestAuth("user", "secret")
     request = request_for("http://a.test/")
     for wrong in ("0" * 64, "", "ü"):
-        info = wirebird.HttpResponse.make(200, {"Authentication-Info": f'rspauth="{wrong}"'})
+        info = fine(f'rspauth="{wrong}"')
         with pytest.raises(wirebird.InvalidResponse, match="rspauth"):
             drive(auth, request, *([refusal(CHALLENGE)] if not auth._spaces else []), info)
 
@@ -1011,6 +1016,6 @@ def test_many_challenges_take_no_time_and_no_second_request():
 
 def test_what_is_private_is_not_in_reprs():
     auth = wirebird.DigestAuth("user", "sesame")
-    drive(auth, request_for("http://a.test/"), refusal(CHALLENGE), OK)
+    drive(auth, request_for("http://a.test/"), refusal(CHALLENGE), fine())
     for thing in (auth, *auth._spaces.values(), *(space.answering for space in auth._spaces.values())):
         assert not re.search("sesame", repr(thing))
