@@ -924,6 +924,23 @@ def test_flows_that_are_none():
     run(main)
 
 
+def test_read_body_of_responses_is_bounded_by_max_body_size():
+    class Greedy:
+        def flow(self, request):
+            response = yield request
+            yield wirebird.ReadBody(response)
+
+    async def main():
+        async with Origin() as origin, wirebird.HTTPClient(auth=Greedy(), max_body_size=1000) as client:
+            assert (await client.get(origin.url("/bytes/1000"))).status_code == 200
+            for size in (1001, 60_000, 10_000_000):
+                with pytest.raises(wirebird.LimitExceeded):
+                    await client.get(origin.url(f"/bytes/{size}"))
+            assert client.stats()["in_use"] == 0
+
+    run(main)
+
+
 def test_read_body_of_requests():
     class Hashing:
         def flow(self, request):

@@ -59,7 +59,8 @@ class HTTPClient(Verbs):
     headers           sent with every request, unless it has its own of that name
     params            added to the query of every request
     cookies           a `CookieJar` to use, or cookies for the host of `base_url` (for every request if there is none)
-    auth              credentials, as `request` takes them: for the origin of `base_url`, or the one that each call names
+    auth              credentials, as `request` takes them: for the origin of `base_url`, or the one that each call names; a user
+                      in the URL or an `Authorization` field takes their place
     timeouts          `Timeouts` of every request, in place of the connector's
     follow            follow redirects, False
     max_redirects     how many; the next raises `TooManyRedirects`, 10
@@ -85,7 +86,7 @@ class HTTPClient(Verbs):
         headers: HeadersLike | None = None,
         params: ParamsLike | None = None,
         cookies: Mapping[str, str] | CookieJar | None = None,
-        auth: AuthLike | None = None,
+        auth: AuthLike | Literal[False] | None = None,
         timeouts: Timeouts | None = None,
         follow: bool = False,
         max_redirects: int = 10,

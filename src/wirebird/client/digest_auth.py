@@ -74,7 +74,7 @@ class DigestAuth:
             response: HttpResponse = yield outgoing
             if response.status_code != 401:
                 if proof is not None and space is not None:
-                    self._learn(space, proof, response)
+                    self._learn(space, proof, response, request.destination.authority)
                 return
             challenge = choose_challenge(response.headers.get_list("www-authenticate"))
             if challenge is None or not _is_worthwhile(challenge, space, proof, answers):
@@ -126,7 +126,7 @@ class DigestAuth:
             del self._spaces[next(iter(self._spaces))]
         return space
 
-    def _learn(self, space: _Space, proof: _Proof, response: HttpResponse) -> None:
+    def _learn(self, space: _Space, proof: _Proof, response: HttpResponse, peer: str) -> None:
         """RFC 7616 3.5: the server's own proof, and the nonce that it wants to see next."""
         information = parse_parameters(", ".join(response.headers.get_list("authentication-info")))
         if not information:
@@ -136,7 +136,7 @@ class DigestAuth:
         if rspauth is not None and proof.qop == "auth" and not proof.is_met_by(rspauth):
             raise InvalidResponse(
                 "the server does not know the password: rspauth of Authentication-Info is wrong",
-                peer=response.request.destination.authority,
+                peer=peer,
                 phase="authenticating",
             )
         if following := information.get("nextnonce"):

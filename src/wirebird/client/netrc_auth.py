@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NetrcAuth", "environment_netrc"]
 
-MOST_BYTES: Final = 1_048_576
+MOST_BYTES: Final = 131_072
 
 # What tells one state of a file from another: device, inode, size, time of change in nanoseconds.
 _State = tuple[int, int, int, int]
@@ -104,7 +104,7 @@ class NetrcAuth:
         except (OSError, ValueError) as error:
             raise self._refuse(getattr(error, "strerror", None) or str(error)) from error
         if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_BYTES:
-            raise self._refuse("it is no regular file of at most 1 MiB")
+            raise self._refuse("it is no regular file of at most 128 KiB")
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
     def _refuse(self, why: str) -> UsageError:

@@ -41,7 +41,7 @@ async def authenticate(request: Request, handler: Handler[Request, HttpResponse]
         step = next(flow, None)
         while True:
             if isinstance(step, ReadBody):
-                answer: Any = await _read(step)
+                answer: Any = await _read(step, request.options.max_body_size)
             elif isinstance(step, Request):
                 if response is not None:
                     if once is not None and once.started and step.body is once and outgoing is not None and outgoing.body is once:
@@ -68,12 +68,14 @@ async def authenticate(request: Request, handler: Handler[Request, HttpResponse]
         flow.close()
 
 
-async def _read(wish: ReadBody) -> bytes | None:
+async def _read(wish: ReadBody, max_size: int | None) -> bytes | None:
     """The body that is wished for; None if it went elsewhere, piece by piece."""
     message = wish.message
     pieces: list[bytes] = []
     into = pieces.append if wish.into is None else wish.into
     if isinstance(message, HttpResponse):
+        if max_size is not None:
+            message.limit(max_size)
         into(await message.content())
     elif isinstance(message.body, bytes):
         into(message.body)
