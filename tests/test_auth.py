@@ -335,11 +335,10 @@ def test_a_wrong_rspauth_is_an_error():
 # -- Digest on the wire -------------------------------------------------------------------------------------------------------
 
 
-@BOTH
-@pytest.mark.parametrize("qop", [None, "auth", "auth-int", "auth, auth-int"])
 @pytest.mark.parametrize(
-    "algorithm", [None, "MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"]
-)  # fmt: skip
+    ("loop", "qop"), [("asyncio", None), ("uvloop", "auth"), ("asyncio", "auth-int"), ("uvloop", "auth, auth-int")]
+)
+@pytest.mark.parametrize("algorithm", [None, "MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "SHA-512-256-sess"])
 def test_digest_over_the_wire(loop, algorithm, qop, tmp_path):
     path = tmp_path / "f"
     path.write_bytes(b"from a file")
@@ -933,7 +932,7 @@ def test_read_body_of_responses_is_bounded_by_max_body_size():
     async def main():
         async with Origin() as origin, wirebird.HTTPClient(auth=Greedy(), max_body_size=1000) as client:
             assert (await client.get(origin.url("/bytes/1000"))).status_code == 200
-            for size in (1001, 60_000, 10_000_000):
+            for size in (1001, 60_000, 1_000_000):
                 with pytest.raises(wirebird.LimitExceeded):
                     await client.get(origin.url(f"/bytes/{size}"))
             assert client.stats()["in_use"] == 0

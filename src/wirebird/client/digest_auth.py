@@ -13,7 +13,7 @@ from __future__ import annotations
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from ..errors import BodyConsumed, InvalidResponse, InvalidURL, UsageError
+from ..errors import BodyConsumed, InvalidHeader, InvalidResponse, InvalidURL, UsageError
 from ..models.message import Request
 from ..models.url import destination, join_url
 from ..protocol.challenges import parse_parameters
@@ -49,7 +49,7 @@ class DigestAuth:
 
     def __init__(self, user: str, password: str, *, qop: str = "auth") -> None:
         if ":" in check_name(user, "user"):
-            raise UsageError("user must not hold a colon: user and password could not be told apart", argument="user")
+            raise InvalidHeader("user must not hold a colon (RFC 7616 4)", argument="user")
         if qop not in ("auth", "auth-int"):
             raise UsageError(f"qop must be 'auth' or 'auth-int', not {qop!r}", argument="qop")
         self.user = user
