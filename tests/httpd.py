@@ -1,6 +1,7 @@
-"""Servers that others made and that ask for credentials: Apache httpd, and httpbin under wsgiref.  Both end with the test.
+"""Servers that others made and that ask for credentials: Apache httpd, lighttpd, httpbin under wsgiref.  All end with the test.
 
     with apache() as base: ...      http://127.0.0.1:port; /digest /once and /basic want `user` and `secret`
+    with lighttpd() as base: ...    /hashed (SHA-256, userhash) and /both (MD5 and SHA-256) want the same
     with httpbin() as base: ...     the endpoints of httpbin.org
 
 Each skips with a reason where the machine does not have it.
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["REALM", "apache", "httpbin"]
+__all__ = ["REALM", "apache", "httpbin", "lighttpd"]
 
 REALM = "members, \u201conly\u201d"
 
@@ -110,6 +111,45 @@ def apache() -> Iterator[str]:
         command = [APACHE, "-f", str(root / "httpd.conf"), "-DFOREGROUND"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         with _until(process, "resuming normal operations"):
+            yield f"http://127.0.0.1:{port}"
+
+
+LIGHTTPD = shutil.which("lighttpd") or shutil.which("lighttpd", path="/usr/sbin:/usr/local/sbin")
+
+LIGHTTPD_CONFIGURATION = """
+server.document-root = "{root}/www"
+server.bind = "127.0.0.1"
+server.port = {port}
+server.modules = ("mod_auth", "mod_authn_file")
+auth.backend = "htdigest"
+auth.backend.htdigest.userfile = "{root}/users"
+auth.require = (
+    "/hashed/" => ("method" => "digest", "realm" => "r", "require" => "valid-user", "algorithm" => "SHA-256",
+        "userhash" => "enable"),
+    "/both/" => ("method" => "digest", "realm" => "r", "require" => "valid-user", "algorithm" => "MD5|SHA-256"))
+"""
+
+
+@contextmanager
+def lighttpd() -> Iterator[str]:
+    """The base URL of a lighttpd of its own."""
+    if LIGHTTPD is None:
+        pytest.skip("lighttpd is not installed")
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for place in ("hashed", "both"):
+            (root / "www" / place).mkdir(parents=True)
+            (root / "www" / place / "page").write_bytes(place.encode())
+        sha, md5 = (lambda text: hashlib.sha256(text).hexdigest()), (lambda text: hashlib.md5(text).hexdigest())
+        pair = b"user:r:secret"
+        (root / "users").write_text(f"user:r:{sha(pair)}:{sha(b'user:r')}\nuser:r:{md5(pair)}\n")
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        (root / "conf").write_text(LIGHTTPD_CONFIGURATION.format(root=root, port=port))
+        modules = Path(LIGHTTPD).parents[1] / "lib" / "lighttpd"
+        command = [LIGHTTPD, "-D", "-f", str(root / "conf"), *(["-m", str(modules)] if modules.is_dir() else [])]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        with _until(process, "server started"):
             yield f"http://127.0.0.1:{port}"
 
 

@@ -1,4 +1,8 @@
-"""Digest with servers that others made: Apache httpd for `auth`, httpbin for `auth-int` too; and aiohttp's client as a judge."""
+"""Digest with servers that others made, and another client as a judge.
+
+Apache httpd knows MD5 and `auth` (its mod_auth_digest refuses `AuthDigestQop auth-int`), lighttpd SHA-256 and userhash, httpbin
+`auth-int`.  aiohttp's client computes what ours computes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from yarl import URL
 
 import wirebird
 from digest_guard import read_answer
-from httpd import REALM, apache, httpbin
+from httpd import REALM, apache, httpbin, lighttpd
 from origin import run
 from raw_peer import check_settled
 from test_auth import counts, refusal, request_for
@@ -163,6 +167,30 @@ def test_apache_refuses(httpd):
             assert client.stats()["opened"] == 1
 
     run(main)
+
+
+# -- lighttpd -----------------------------------------------------------------------------------------------------------------
+
+
+def test_lighttpd():
+    with lighttpd() as base:
+
+        async def main():
+            log = Log()
+            async with wirebird.HTTPClient(network_middlewares=[log], base_url=base) as client:
+                for place, name in (("hashed", None), ("both", "user")):
+                    auth = wirebird.DigestAuth("user", "secret")
+                    for path in ("page", "page?q=1", "page"):
+                        response = await client.get(f"/{place}/{path}", auth=auth)
+                        assert (response.status_code, await response.text()) == (200, place)
+                    given = read_answer(log.exchanges[-1][0].headers["authorization"])
+                    assert (given["algorithm"], given["nc"]) == ("SHA-256", "00000003")  # the stronger of two
+                    assert (given["username"] == name) == (name is not None)
+                    assert log.take() == [401, 200, 200, 200]
+                    response = await client.get(f"/{place}/page", auth=wirebird.DigestAuth("user", "wrong"))
+                    assert (response.status_code, log.take()) == (401, [401, 401])
+
+        run(main)
 
 
 # -- httpbin ------------------------------------------------------------------------------------------------------------------
