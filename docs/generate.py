@@ -54,6 +54,14 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/cookie_file.py", "save_cookies"),
         Shown("net/cookie_file.py", "load_cookies"),
     ],
+    "auth": [
+        Shown("client/auth.py", "BasicAuth", methods=False),
+        Shown("client/auth.py", "BearerAuth", methods=False),
+        Shown("client/digest_auth.py", "DigestAuth", methods=False),
+        Shown("client/netrc_auth.py", "NetrcAuth", methods=False),
+        Shown("client/auth.py", "Auth"),
+        Shown("client/auth.py", "ReadBody"),
+    ],
     "forms": [Shown("client/forms.py", "MultipartForm")],
     "errors": [],  # every class of errors.py, in the order of the file
     "limits": [Shown("models/limits.py", "Limits")],

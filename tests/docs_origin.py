@@ -21,6 +21,7 @@ from typing import Any
 
 import trustme
 
+from digest_guard import Guard
 from origin import Asked, Handler, Origin, Wire, pattern
 from proxies import HttpProxy, SocksProxy, Streams
 from wirebird.errors import DNSError
@@ -117,6 +118,9 @@ class DocsOrigin:
             "/report.csv": _body("text/csv; charset=utf-8", b"name,pieces\r\nkettle,3\r\nlamp,12\r\nstamp,7\r\n"),
             "/flaky": self._flaky,
             "/broken": _cut,
+            "/members": Guard("SHA-256", user="reader", password="open sesame").handle,
+            "/token": _body("application/json", b'{"access_token": "fresh"}'),
+            "/private": _private,
         }
         for path, answer in answers.items():
             origin.on(path, answer)
@@ -177,7 +181,15 @@ async def _cut(asked: Asked, wire: Wire) -> None:
     wire.close()
 
 
+async def _private(asked: Asked, wire: Wire) -> None:
+    if asked.headers.get("authorization") == "Bearer fresh":
+        await wire.respond(200, [], b"what only the bearer may read", reason="OK")
+    else:
+        await wire.respond(401, [("WWW-Authenticate", "Bearer")], reason="Unauthorized")
+
+
 def prepare_folder(folder: Path) -> None:
     """The files that examples may read."""
     (folder / "photo.jpg").write_bytes(pattern(200_000))
     (folder / "notes.txt").write_text("first\nsecond\n", "utf-8")
+    (folder / "netrc").write_text("machine api.example login reader password open-sesame\n", "utf-8")

@@ -25,6 +25,7 @@ NAMES = """
     InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError Proxy ProxyError ReadTimeout Request
     RequestTimeout SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError
     WirebirdError __version__ load_cookies save_cookies tls_context
+    Auth BasicAuth BearerAuth DigestAuth NetrcAuth ReadBody
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -82,6 +83,10 @@ SIGNATURES = {
     "ThreadedResolver": "",
     "ThreadedResolver.resolve": "host, port=0, family=AF_INET",
     "ThreadedResolver.close": "",
+    "BasicAuth": "user, password=''",
+    "BearerAuth": "token",
+    "DigestAuth": "user, password",
+    "NetrcAuth": "file=None",
     "MultipartForm": "",
     "MultipartForm.add_field": "name, value, filename=None, content_type=None, headers=None",
     "MultipartForm.add_file": "name, file_path, filename=None, content_type=None",
@@ -100,6 +105,7 @@ BEYOND = {
     "TCPConnector": {"limits"},
     "HTTPClient": {"network_middlewares"},
     "Proxy": {"ssl"},
+    "DigestAuth": {"qop"},
     "HTTPClient.request": {"max_redirects"},
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from ._version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from .client.auth import Auth, BasicAuth, BearerAuth, ReadBody
     from .client.client import HTTPClient
     from .client.connector import TCPConnector
+    from .client.digest_auth import DigestAuth
     from .client.forms import MultipartForm
     from .client.http1 import Http1Connection
+    from .client.netrc_auth import NetrcAuth
     from .client.response import HttpResponse
     from .errors import (
         BodyConsumed,
@@ -60,6 +63,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncResolver",
+    "Auth",
+    "BasicAuth",
+    "BearerAuth",
     "BodyConsumed",
     "ClientClosed",
     "ConnectError",
@@ -70,6 +76,7 @@ __all__ = [
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
+    "DigestAuth",
     "HTTPClient",
     "Http1Connection",
     "HttpHeaders",
@@ -82,11 +89,13 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "MultipartForm",
+    "NetrcAuth",
     "NetworkError",
     "PoolTimeout",
     "ProtocolError",
     "Proxy",
     "ProxyError",
+    "ReadBody",
     "ReadTimeout",
     "Request",
     "RequestTimeout",
@@ -108,9 +117,13 @@ __all__ = [
 
 _homes = {
     "AsyncResolver": "net.resolver",
+    "Auth": "client.auth",
+    "BasicAuth": "client.auth",
+    "BearerAuth": "client.auth",
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
+    "DigestAuth": "client.digest_auth",
     "HTTPClient": "client.client",
     "Http1Connection": "client.http1",
     "HttpHeaders": "models.headers",
@@ -118,6 +131,8 @@ _homes = {
     "Limits": "models.limits",
     "MultipartForm": "client.forms",
     "Proxy": "net.proxy",
+    "NetrcAuth": "client.netrc_auth",
+    "ReadBody": "client.auth",
     "Request": "models.message",
     "SmartPool": "net.pool",
     "TCPConnector": "client.connector",

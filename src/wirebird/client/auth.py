@@ -1,7 +1,8 @@
 """Credentials as flows: generators that are given a request, yield requests to send, and are sent the responses to them.
 
 A flow does no I/O, so it is tested without a loop; `client/middleware/auth.py` drives it.  It never changes the request that it
-was given, it yields copies.  The last response of a flow is the response of the call.
+was given, it yields copies.  The last response of a flow is the response of the call.  Where a flow needs the body of a message,
+it yields a `ReadBody`.
 
     def flow(self, request):
         outgoing = request.copy()
@@ -13,31 +14,49 @@ Credentials belong to the origin of the URL that the call names, and are left be
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Generator
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from ..errors import InvalidHeader, UsageError
 from ..models.headers import check_value
 from ..models.message import Request
+from ..models.url import basic_value
 
 if TYPE_CHECKING:
     from .response import HttpResponse
 
-__all__ = ["Auth", "AuthLike", "BasicAuth", "BearerAuth", "FunctionAuth", "read_auth"]
+__all__ = ["Auth", "AuthLike", "BasicAuth", "BearerAuth", "Flow", "FunctionAuth", "ReadBody", "check_name", "read_auth"]
 
-Flow: TypeAlias = "Generator[Request, HttpResponse, None]"
+# Requests and `ReadBody` come out; responses and the bytes of bodies go in.
+Flow: TypeAlias = Generator[Any, Any, None]
 
 
 @runtime_checkable
 class Auth(Protocol):
-    """Anything that makes flows."""
+    """Anything that makes flows: a class of your own needs one method."""
 
     def flow(self, request: Request) -> Flow:
-        """The exchanges that authenticate `request`."""
+        """The exchanges that authenticate `request`: a generator that yields requests and is sent their responses."""
 
 
 AuthLike: TypeAlias = "Auth | tuple[str, str] | Callable[[Request], Request | None]"
+
+
+class ReadBody:
+    """What a flow yields to have the body of a message read, for it cannot await.
+
+    message  a response that the flow was sent, or the request that it was given
+    into     a function that is called with each piece, as for a hash; None has the flow sent the whole as bytes
+
+    A request body that can be read only once is `BodyConsumed`.
+    """
+
+    __slots__ = ("into", "message")
+
+    def __init__(self, message: Request | HttpResponse, into: Callable[[bytes], object] | None = None) -> None:
+        self.message = message
+        self.into = into
 
 
 class _FixedAuth:
@@ -60,12 +79,12 @@ class BasicAuth(_FixedAuth):
     """
 
     def __init__(self, user: str, password: str = "") -> None:
-        check_value(user, "user")
-        check_value(password, "password")
+        check_name(user, "user")
+        check_name(password, "password")
         if ":" in user:
             raise InvalidHeader("user must not hold a colon (RFC 7617 2)", argument="user")
         self.user = user
-        super().__init__(f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}")
+        super().__init__(basic_value(user, password))
 
     def __repr__(self) -> str:
         return f"BasicAuth({self.user!r}, …)"
@@ -75,7 +94,7 @@ class BearerAuth(_FixedAuth):
     """A token with every request (RFC 6750 2.1).  Raises `InvalidHeader` for white space or a control character in it."""
 
     def __init__(self, token: str) -> None:
-        check_value(token, "token")
+        check_name(token, "token")
         if not token or " " in token or "\t" in token:
             raise InvalidHeader("token must be one word (RFC 6750 2.1)", argument="token")
         super().__init__(f"Bearer {token}")
@@ -85,9 +104,14 @@ class BearerAuth(_FixedAuth):
 
 
 class FunctionAuth:
-    """A function that changes a copy of the request, or gives another request."""
+    """A function that changes a copy of the request, or gives another request.
+
+    It is called before each request, and must not be a coroutine function: what has to wait is a middleware.
+    """
 
     def __init__(self, function: Callable[[Request], Any]) -> None:
+        if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
+            raise UsageError("auth must not be a coroutine function: write a middleware, or an Auth", argument="auth")
         self._function = function
 
     def __repr__(self) -> str:
@@ -98,16 +122,36 @@ class FunctionAuth:
         outgoing = request.copy()
         result = self._function(outgoing)
         if result is not None and not isinstance(result, Request):
-            raise UsageError(f"an auth function must give a Request or None, not {type(result).__name__}", argument="auth")
+            if iscoroutine(result):
+                result.close()  # or it is reported as never awaited
+            kind = "an awaitable" if isawaitable(result) else type(result).__name__
+            raise UsageError(f"an auth function must give a Request or None, not {kind}", argument="auth")
         yield result if result is not None else outgoing
 
 
-def read_auth(auth: object) -> Auth:
-    """`auth` as a caller may give it.  Raises `UsageError` for what is none."""
-    if isinstance(auth, Auth):
-        return auth
-    if isinstance(auth, tuple) and len(auth) == 2:
-        return BasicAuth(*auth)
-    if callable(auth) and not isinstance(auth, type):
-        return FunctionAuth(auth)
-    raise UsageError(f"auth must be (user, password), an Auth or a function, not {auth!r}", argument="auth")
+def read_auth(auth: object) -> Auth | None:
+    """`auth` as a caller may give it; None for False, which stands for no credentials.  Raises `UsageError` for what is none."""
+    if auth is False:
+        return None
+    if not isinstance(auth, type):
+        if isinstance(auth, Auth):
+            return auth
+        if isinstance(auth, tuple) and len(auth) == 2:
+            return BasicAuth(*auth)
+        if callable(auth):
+            return FunctionAuth(auth)
+    # A tuple or string may hold a password, which does not belong in a log.
+    kind = auth.__name__ if isinstance(auth, type) else type(auth).__name__
+    what = f"the class {kind}" if isinstance(auth, type) else kind
+    raise UsageError(f"auth must be (user, password), an Auth or a function, not {what}", argument="auth")
+
+
+def check_name(text: str, argument: str) -> str:
+    """Return a user, password or token, or raise `InvalidHeader` naming `argument`, and never showing it."""
+    try:
+        check_value(text, argument)
+        text.encode()
+    except (InvalidHeader, UnicodeEncodeError):
+        what = "text without control characters (RFC 9110 5.5)" if isinstance(text, str) else f"str, not {type(text).__name__}"
+        raise InvalidHeader(f"{argument} must be {what}", argument=argument) from None
+    return text

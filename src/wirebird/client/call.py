@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from ..models.url import hide_userinfo
 from .response import HttpResponse
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Call(Coroutine[Any, Any, HttpResponse]):
         self.url = url
 
     def __repr__(self) -> str:
-        return f"<Call {self.method} {self.url}>"
+        return f"<Call {self.method} {hide_userinfo(str(self.url))}>"
 
     # -- as an awaitable -----------------------------------------------------------------------------------------------
 

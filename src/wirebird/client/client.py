@@ -10,7 +10,7 @@ from functools import cache
 from os import environ
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from yarl import URL
 
@@ -18,7 +18,7 @@ from .._version import VERSION
 from ..errors import ClientClosed, InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
 from ..models.message import Body, Request
-from ..models.url import Destination, ParamsLike, basic_credentials, destination, extend_params, join_url, parse_url
+from ..models.url import Destination, ParamsLike, destination, extend_params, join_url, parse_url
 from ..net.pool import Stats
 from ..net.timeouts import Timeouts
 from ..pipeline import Handler, Middleware, compose
@@ -63,7 +63,8 @@ class HTTPClient(Verbs):
     headers           sent with every request, unless it has its own of that name
     params            added to the query of every request
     cookies           a `CookieJar` to use, or cookies for the host of `base_url` (for every request if there is none)
-    auth              credentials, as `request` takes them: for the origin of `base_url`, or the one that each call names
+    auth              credentials, as `request` takes them: for the origin of `base_url`, or the one that each call names; a user
+                      in the URL or an `Authorization` field takes their place
     timeouts          `Timeouts` of every request, in place of the connector's
     follow            follow redirects, False
     max_redirects     how many; the next raises `TooManyRedirects`, 10
@@ -91,7 +92,7 @@ class HTTPClient(Verbs):
         headers: HeadersLike | None = None,
         params: ParamsLike | None = None,
         cookies: Mapping[str, str] | CookieJar | None = None,
-        auth: AuthLike | None = None,
+        auth: AuthLike | Literal[False] | None = None,
         timeouts: Timeouts | None = None,
         follow: bool = False,
         max_redirects: int = 10,
@@ -212,8 +213,10 @@ class HTTPClient(Verbs):
             )
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
-        if where.userinfo and "authorization" not in headers:
-            headers["Authorization"] = basic_credentials(where.url)
+        if given.get("auth") is not None:
+            headers.popall("authorization", None)  # what the call says of credentials is all there is
+        elif where.credentials and "authorization" not in headers:
+            headers["Authorization"] = where.credentials
         if given.keys() <= _NO_OPTIONS and not self._cookies and self._auth is None:
             options = self.settings
         else:
@@ -279,7 +282,7 @@ class HTTPClient(Verbs):
         """The call's proxy: its own, none for False, or the client's."""
         return self.settings.proxy if proxy is None else None if proxy is False else self._read_proxy(proxy)
 
-    def _credentials(self, auth: AuthLike | None, where: Destination, authorized: bool) -> Auth | None:
+    def _credentials(self, auth: AuthLike | Literal[False] | None, where: Destination, authorized: bool) -> Auth | None:
         """The call's credentials, or the client's where they belong."""
         if auth is not None:
             from .auth import read_auth

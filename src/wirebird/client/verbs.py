@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl as _ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from ..errors import UsageError
 from ..models.headers import HeadersLike, check_token
@@ -31,7 +31,7 @@ class MoreOptions(TypedDict, total=False):
     cookies: Mapping[str, str] | None
     max_redirects: int | None
     raise_for_status: bool | None
-    auth: AuthLike | None
+    auth: AuthLike | Literal[False] | None
     proxy: ProxyLike | None
 
 
@@ -72,7 +72,7 @@ class Verbs:
         cookies: Mapping[str, str] | None = None,
         max_redirects: int | None = None,
         raise_for_status: bool | None = None,
-        auth: AuthLike | None = None,
+        auth: AuthLike | Literal[False] | None = None,
         proxy: ProxyLike | None = None,
     ) -> Call:
         """Send a request; awaited it gives the `HttpResponse`, as `async with` it closes it at the end.
@@ -90,7 +90,7 @@ class Verbs:
         timeouts          `Timeouts`, in place of the client's
         follow            whether to follow redirects, `max_redirects` how many; None is the client's setting
         auth              `(user, password)`, `BasicAuth`, `BearerAuth`, `DigestAuth`, `NetrcAuth`, or a function that changes the
-                          request; for the origin of `url` only, in place of the client's
+                          request; for the origin of `url` only, in place of all other credentials.  False for none at all
         proxy             a `Proxy` or its URL; False for none; None is the client's
         http2             must be False: this version speaks HTTP/1.1
         raise_for_status  raise `StatusError` for 4xx and 5xx; None is the client's setting

@@ -28,6 +28,7 @@ __all__ = [
     "check_host",
     "destination",
     "extend_params",
+    "hide_userinfo",
     "join_url",
     "parse_url",
 ]
@@ -47,7 +48,10 @@ _ipv4 = re.compile(rf"{_octet}(?:\.{_octet}){{3}}").fullmatch
 _zone = re.compile(r"[0-9A-Za-z._~%\-]+").fullmatch  # RFC 6874 2: ZoneID, also percent-encoded
 _visible = re.compile(r"[\x21-\x7e]+").fullmatch
 _host_field = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?").fullmatch
-_userinfo = re.compile(r"//[^/?#]*@")
+# No user and no password: an @ behind this is one of the path.  Else all up to the last @ may be a password, slashes included.
+_bare = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+://(?:[^/?#@:\[\]]++|\[[^\]@/]*+\])(?::[0-9]*+)?(?:[/?#]|$)|/(?!/)|[?#]").match
+_userinfo = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]*+:)?(//)?.*@", re.DOTALL)
+_control = re.compile(r"[\x00-\x1f\x7f]").search
 _bad_percent = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -55,9 +59,11 @@ _bad_percent = re.compile("%(?![0-9A-Fa-f]{2})")
 class Destination:
     """What a request needs to know of its URL.
 
+    `url` is what was asked for without user and password, which become `credentials`: the value of `Authorization` (RFC 7617),
+    empty if there are none.  So whoever prints a URL prints no password.
+
     `host` is the ASCII name or address without brackets, `authority` the `Host` field value, `target` the origin-form
-    request target, and `origin` the text `scheme://host:port` (RFC 6454) with the port always there.  `userinfo` says whether
-    the URL holds a user or a password.
+    request target, and `origin` the text `scheme://host:port` (RFC 6454) with the port always there.
     """
 
     url: URL
@@ -67,7 +73,7 @@ class Destination:
     authority: str
     target: str
     origin: str
-    userinfo: bool
+    credentials: str
 
     @property
     def secure(self) -> bool:
@@ -99,7 +105,8 @@ def parse_url(url: str | URL, argument: str = "url") -> URL:
     try:
         return URL(url)
     except (ValueError, TypeError) as error:
-        raise InvalidURL(f"{argument} is not a URL: {_shown(url)} ({error})", argument=argument) from error
+        why = "" if "@" in str(error) else f" ({error})"
+        raise InvalidURL(f"{argument} is not a URL: {_shown(url)}{why}", argument=argument) from None
 
 
 def join_url(base: URL, reference: str | URL, argument: str = "url") -> URL:
@@ -156,8 +163,13 @@ def destination(url: URL, argument: str = "url") -> Destination:
     if not _visible(target):
         raise InvalidURL(f"{argument} has a path or query that is not encoded: {_shown(target)}", argument=argument)
     authority = shown if port == DEFAULT_PORTS[scheme] else f"{shown}:{port}"
-    userinfo = url.raw_user is not None
-    return Destination(url, scheme, host, port, authority, target, f"{scheme}://{shown}:{port}", userinfo)
+    credentials = ""
+    if url.raw_user is not None or url.raw_password is not None:
+        if ":" in (url.user or "") or _control(f"{url.user}{url.password}"):
+            raise InvalidURL(f"{argument} has a user with a colon, or a control in user or password", argument=argument)
+        credentials = basic_credentials(url)
+        url = url.with_user(None)
+    return Destination(url, scheme, host, port, authority, target, f"{scheme}://{shown}:{port}", credentials)
 
 
 def basic_credentials(url: URL) -> str:
@@ -193,6 +205,11 @@ def _sound_address(host: str) -> bool:
     return "%" not in host or _zone(zone) is not None
 
 
+def hide_userinfo(text: str) -> str:
+    """`text`, which may be a URL or be meant as one, without its user and password: for what is shown to people and logs."""
+    return text if "@" not in text or _bare(text) else _userinfo.sub(r"\1\2…@", text, count=1)
+
+
 def _shown(text: str) -> str:
-    text = _userinfo.sub("//…@", text)  # a password does not belong in a log
+    text = hide_userinfo(text)
     return repr(text if len(text) <= 200 else text[:200] + "…")

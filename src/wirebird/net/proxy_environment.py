@@ -163,7 +163,7 @@ def _read_name(host: str, port: int | None) -> _Exception | None:
         where = destination(parse_url(f"http://{name}"))
     except InvalidURL:
         return None
-    return None if where.userinfo or where.target != "/" else _Exception(None, where.host.lower(), port)
+    return None if where.credentials or where.target != "/" else _Exception(None, where.host.lower(), port)
 
 
 def _address(text: str) -> _Address | None:

@@ -7,6 +7,7 @@ field, the cookies of the call, and a Host field of its own.  Once gone they sta
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from yarl import URL
@@ -14,7 +15,7 @@ from yarl import URL
 from ...errors import BodyConsumed, InvalidResponse, InvalidURL, TooManyRedirects, WirebirdError
 from ...models.headers import HttpHeaders, split_list
 from ...models.message import Request
-from ...models.url import basic_credentials, destination, parse_url
+from ...models.url import destination, parse_url
 from ...pipeline import Handler, Middleware
 from ..response import HttpResponse
 
@@ -110,8 +111,9 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
     if where.origin != request.destination.origin:
         _leave_secrets(headers)
         options = options.for_another_origin()
-    if reference.raw_user is not None:
-        headers["Authorization"] = basic_credentials(reference)
+    if where.credentials:
+        headers["Authorization"] = where.credentials
+        options = replace(options, auth=None)  # the newer ones count
     return Request(method, headers, body, where, options, request.deadline)
 
 
