@@ -20,11 +20,12 @@ from layers import read_sources
 from test_layers import ROOT
 
 NAMES = """
-    AsyncResolver BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar CyclicQueuePool DNSError
-    DecodingError HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse
-    InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError ProxyError ReadTimeout Request
-    RequestTimeout SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError
-    WirebirdError __version__ load_cookies save_cookies tls_context
+    AsyncResolver Backoff BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar
+    CyclicQueuePool DNSError DecodingError HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader
+    InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError
+    ProxyError ReadTimeout Request RequestTimeout Retry RetryBudget SmartPool StatusError TCPConnector TLSError
+    ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError WirebirdError __version__ load_cookies save_cookies
+    tls_context
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -89,9 +90,9 @@ SIGNATURES = {
     "MultipartForm.get_headers": "size=None",
 }
 
-# Parameters that this version does not have yet: proxies, authentication, retries, HTTP/2 and the environment come later.
+# Parameters that this version does not have yet: proxies, authentication, HTTP/2 and the environment come later.
 LATER = {
-    "HTTPClient": {"proxy", "retries", "http2", "trust_env"},
+    "HTTPClient": {"proxy", "http2", "trust_env"},
     "HTTPClient.request": {"proxy"},
 }
 
@@ -99,7 +100,7 @@ LATER = {
 BEYOND = {
     "TCPConnector": {"limits"},
     "HTTPClient": {"network_middlewares"},
-    "HTTPClient.request": {"max_redirects"},
+    "HTTPClient.request": {"max_redirects", "retries"},
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},
 }

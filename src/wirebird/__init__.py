@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .client.forms import MultipartForm
     from .client.http1 import Http1Connection
     from .client.response import HttpResponse
+    from .client.retry import Backoff, Retry, RetryBudget
     from .errors import (
         BodyConsumed,
         ClientClosed,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncResolver",
+    "Backoff",
     "BodyConsumed",
     "ClientClosed",
     "ConnectError",
@@ -88,6 +90,8 @@ __all__ = [
     "ReadTimeout",
     "Request",
     "RequestTimeout",
+    "Retry",
+    "RetryBudget",
     "SmartPool",
     "StatusError",
     "TCPConnector",
@@ -106,6 +110,7 @@ __all__ = [
 
 _homes = {
     "AsyncResolver": "net.resolver",
+    "Backoff": "client.retry",
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
@@ -116,6 +121,8 @@ _homes = {
     "Limits": "models.limits",
     "MultipartForm": "client.forms",
     "Request": "models.message",
+    "Retry": "client.retry",
+    "RetryBudget": "client.retry",
     "SmartPool": "net.pool",
     "TCPConnector": "client.connector",
     "ThreadedResolver": "net.resolver",

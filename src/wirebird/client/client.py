@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from ..models.cookies import CookieJar
     from .auth import Auth, AuthLike
+    from .middleware.retries import Retries
+    from .retry import Retry
 
 
 __all__ = ["HTTPClient", "Stats"]
@@ -63,6 +65,7 @@ class HTTPClient(Verbs):
     timeouts          `Timeouts` of every request, in place of the connector's
     follow            follow redirects, False
     max_redirects     how many; the next raises `TooManyRedirects`, 10
+    retries           try again what may pass: a `Retry`, or how many times; None sends each request once
     raise_for_status  raise `StatusError` for 4xx and 5xx, False
     json_serializer   `json.dumps`, or a faster one that gives str or bytes
     json_decoder      `json.loads`, or a faster one that takes bytes
@@ -89,6 +92,7 @@ class HTTPClient(Verbs):
         timeouts: Timeouts | None = None,
         follow: bool = False,
         max_redirects: int = 10,
+        retries: Retry | int | None = None,
         raise_for_status: bool = False,
         json_serializer: Callable[[Any], str | bytes] = _json.dumps,
         json_decoder: Callable[..., Any] = _json.loads,
@@ -134,7 +138,9 @@ class HTTPClient(Verbs):
             auto_decompress=auto_decompress,
             json_decoder=json_decoder,
             max_body_size=max_body_size,
+            retries=_retries(retries),
         )
+        self._retrying: Retries | None = None
         self._jar: CookieJar | None = None
         self._cookies: dict[str, str] | None = None
         if handle_cookies or cookies is not None:
@@ -146,7 +152,7 @@ class HTTPClient(Verbs):
             self._auth = read_auth(auth)
         self._middlewares = tuple(middlewares)
         self._network_middlewares = tuple(network_middlewares)
-        self._handlers: dict[tuple[bool, int, bool, bool], Handler[Request, HttpResponse]] = {}
+        self._handlers: dict[tuple[bool, int, bool, bool, bool], Handler[Request, HttpResponse]] = {}
         self._plain = max_body_size is None and not (
             self._middlewares
             or self._network_middlewares
@@ -156,6 +162,7 @@ class HTTPClient(Verbs):
             or self._cookies
             or follow
             or raise_for_status
+            or self.settings.retries
         )
         self._closed = False
         self._pending = 0
@@ -249,6 +256,7 @@ class HTTPClient(Verbs):
             settings.max_body_size,
             cookies,
             self._credentials(given.get("auth"), where, authorized),
+            settings.retries if (retries := given.get("retries")) is None else _retries(retries),
         )
 
     def _credentials(self, auth: AuthLike | None, where: Destination, authorized: bool) -> Auth | None:
@@ -274,9 +282,7 @@ class HTTPClient(Verbs):
             if (limit := given.get("max_redirects")) is not None:
                 _check_number("max_redirects", limit)
             options: Options = request.options
-            response = await self._handler(
-                self._follow if follow is None else bool(follow), limit, options.cookies is not None, options.auth is not None
-            )(request)
+            response = await self._handler(self._follow if follow is None else bool(follow), limit, options)(request)
             if self.settings.max_body_size is not None:
                 response.limit(self.settings.max_body_size)
             if self._plain and not given and method == "GET":
@@ -298,10 +304,11 @@ class HTTPClient(Verbs):
                         await response.close()  # what was raised may keep it alive for long
                     raise
 
-    def _handler(self, follow: bool, max_redirects: int | None, cookies: bool, auth: bool) -> Handler[Request, HttpResponse]:
+    def _handler(self, follow: bool, max_redirects: int | None, options: Options) -> Handler[Request, HttpResponse]:
         """The pipeline: only the policies that this request uses, composed once for each combination."""
         limit = self._max_redirects if max_redirects is None else max_redirects
-        key = (follow, limit, cookies, auth)
+        cookies, auth, retries = options.cookies is not None, options.auth is not None, options.retries is not None
+        key = (follow, limit, cookies, auth, retries)
         handler = self._handlers.get(key)
         if handler is None:
             layers: list[Middleware[Request, HttpResponse]] = list(self._middlewares)
@@ -313,6 +320,11 @@ class HTTPClient(Verbs):
                 from .middleware.auth import authenticate
 
                 layers.append(authenticate)
+            if retries:
+                from .middleware.retries import Retries
+
+                self._retrying = self._retrying or Retries()
+                layers.append(self._retrying)
             if cookies or self._jar is not None:
                 from .middleware.cookies import handle_cookies
 
@@ -390,6 +402,8 @@ class HTTPClient(Verbs):
         """Close every connection and wait until the sockets are closed; idempotent.  Requests under way get `ConnectionLost`."""
         self._closed = True
         self.plans.clear()
+        if self._retrying is not None:
+            self._retrying.close()
         if self._sender is not None:
             await self._sender.close()
         await self.connector.close()
@@ -427,6 +441,14 @@ def _override(headers: HttpHeaders, own: HeadersLike) -> None:
 def _check_number(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise UsageError(f"{name} must be a number, not {value!r}", argument=name)
+
+
+def _retries(retries: Retry | int | None) -> Retry | None:
+    if retries is None:
+        return None
+    from .retry import read_retries
+
+    return read_retries(retries)
 
 
 def _check_timeouts(timeouts: object) -> None:

@@ -12,6 +12,7 @@ from ..net.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from .auth import Auth
+    from .retry import Retry
 
 __all__ = ["Options"]
 
@@ -21,7 +22,7 @@ class Options:
     """The settings of one request: the client's, unless the call said otherwise.
 
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
-    meant for the origin that it names and no other.
+    meant for the origin that it names and no other; `retries` is the policy, None to send once.
     """
 
     timeouts: Timeouts
@@ -32,6 +33,7 @@ class Options:
     max_body_size: int | None = None
     cookies: Mapping[str, str] | None = None
     auth: Auth | None = None
+    retries: Retry | None = None
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from .auth import AuthLike
+    from .retry import Retry
 
 __all__ = ["BodyOptions", "MoreOptions", "Stream", "Verbs"]
 
@@ -31,6 +32,7 @@ class MoreOptions(TypedDict, total=False):
     max_redirects: int | None
     raise_for_status: bool | None
     auth: AuthLike | None
+    retries: Retry | int | None
 
 
 class BodyOptions(MoreOptions, total=False):
@@ -71,6 +73,7 @@ class Verbs:
         max_redirects: int | None = None,
         raise_for_status: bool | None = None,
         auth: AuthLike | None = None,
+        retries: Retry | int | None = None,
     ) -> Call:
         """Send a request; awaited it gives the `HttpResponse`, as `async with` it closes it at the end.
 
@@ -88,6 +91,7 @@ class Verbs:
         follow            whether to follow redirects, `max_redirects` how many; None is the client's setting
         auth              `(user, password)`, `BasicAuth`, `BearerAuth`, `DigestAuth`, `NetrcAuth`, or a function that changes the
                           request; for the origin of `url` only, in place of the client's
+        retries           a `Retry`, or how many times to try again, 0 for never; None is the client's setting
         http2             must be False: this version speaks HTTP/1.1
         raise_for_status  raise `StatusError` for 4xx and 5xx; None is the client's setting
 
@@ -133,6 +137,8 @@ class Verbs:
             given["raise_for_status"] = raise_for_status
         if auth is not None:
             given["auth"] = auth
+        if retries is not None:
+            given["retries"] = retries
         return Call(self, method, url, given)  # type: ignore[arg-type]
 
     def get(
