@@ -23,7 +23,7 @@ NAMES = """
     AsyncResolver Backoff BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar
     CyclicQueuePool DNSError DecodingError HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader
     InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError
-    ProxyError ReadTimeout Request RequestTimeout Retry RetryBudget SmartPool StatusError TCPConnector TLSError
+    ProxyError RateLimit ReadTimeout Request RequestTimeout Retry RetryBudget SmartPool StatusError TCPConnector TLSError
     ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError WirebirdError __version__ load_cookies save_cookies
     tls_context
 """

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .client.connector import TCPConnector
     from .client.forms import MultipartForm
     from .client.http1 import Http1Connection
+    from .client.middleware.rate_limit import RateLimit
     from .client.response import HttpResponse
     from .client.retry import Backoff, Retry, RetryBudget
     from .errors import (
@@ -87,6 +88,7 @@ __all__ = [
     "PoolTimeout",
     "ProtocolError",
     "ProxyError",
+    "RateLimit",
     "ReadTimeout",
     "Request",
     "RequestTimeout",
@@ -120,6 +122,7 @@ _homes = {
     "HttpResponse": "client.response",
     "Limits": "models.limits",
     "MultipartForm": "client.forms",
+    "RateLimit": "client.middleware.rate_limit",
     "Request": "models.message",
     "Retry": "client.retry",
     "RetryBudget": "client.retry",
