@@ -150,8 +150,8 @@ class HTTPClient(Verbs):
             from .auth import read_auth
 
             self._auth = read_auth(auth)
-        self._middlewares = tuple(middlewares)
-        self._network_middlewares = tuple(network_middlewares)
+        self._middlewares = _own(middlewares, "middlewares")
+        self._network_middlewares = _own(network_middlewares, "network_middlewares")
         self._handlers: dict[tuple[bool, int, bool, bool, bool], Handler[Request, HttpResponse]] = {}
         self._plain = max_body_size is None and not (
             self._middlewares
@@ -276,8 +276,10 @@ class HTTPClient(Verbs):
         self._pending += 1
         request: Request | None = None
         response: HttpResponse | None = None
+        content: bytes | Body | None = None
         try:
             request = self.prepare(method, url, given)
+            content = request.body
             follow = given.get("follow")
             if (limit := given.get("max_redirects")) is not None:
                 _check_number("max_redirects", limit)
@@ -295,10 +297,10 @@ class HTTPClient(Verbs):
             self._pending -= 1
             if not self._pending and self._quiet is not None:
                 self._quiet.set()
-            body = request.body if request is not None else None
-            if body is not None and not isinstance(body, bytes):
+            last = request.body if request is not None else None  # a middleware may have put another in its place
+            if bodies := [body for body in (content, last) if body is not None and not isinstance(body, bytes)]:
                 try:
-                    await asyncio.shield(body.close())
+                    await asyncio.shield(_close(bodies))
                 except asyncio.CancelledError:
                     if response is not None:
                         await response.close()  # what was raised may keep it alive for long
@@ -441,6 +443,22 @@ def _override(headers: HttpHeaders, own: HeadersLike) -> None:
 def _check_number(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise UsageError(f"{name} must be a number, not {value!r}", argument=name)
+
+
+def _own(
+    middlewares: Sequence[Middleware[Request, HttpResponse]], argument: str
+) -> tuple[Middleware[Request, HttpResponse], ...]:
+    if not middlewares:
+        return ()
+    from .middleware.own import read_middlewares
+
+    return read_middlewares(middlewares, argument)
+
+
+async def _close(bodies: Sequence[Body]) -> None:
+    for body in bodies:
+        if hasattr(body, "close"):  # a middleware may have put there what is none, which is an error elsewhere
+            await body.close()
 
 
 def _retries(retries: Retry | int | None) -> Retry | None:

@@ -129,6 +129,11 @@ class HttpResponse:
             self._let_go()
         return replaced
 
+    def belong_to(self, request: Request) -> None:
+        """This is the answer to `request`; without effect if it is one to another already."""
+        if self._source is None:
+            self._source = request
+
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call `callback()` once the body is complete, failed or closed; at once if it is.  It must not raise."""
         if self._incoming is None:
@@ -182,10 +187,6 @@ class HttpResponse:
         request: Request = source.as_request()
         self._source = request
         return request
-
-    @request.setter
-    def request(self, request: Request) -> None:
-        self._source = request
 
     @property
     def cookies(self) -> SimpleCookie:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ..errors import ConnectionLost, InvalidHeader
+from ..errors import ConnectionLost, InvalidHeader, UsageError
 from ..models.headers import encode_fields, split_list
 from ..models.message import CHUNKED, Body, Request
 from ..models.url import check_host
@@ -42,7 +42,12 @@ def encode_head(request: Request) -> tuple[bytes, int]:
     """
     headers = request.headers
     body = request.body
-    size = len(body) if isinstance(body, bytes) else 0 if body is None else body.size()
+    try:
+        size = len(body) if isinstance(body, bytes) else 0 if body is None else body.size()
+    except AttributeError:
+        if hasattr(body, "size"):
+            raise
+        raise UsageError(f"the body of a request must be bytes, a Body or None, not {type(body).__name__}", argument="body")
     length, framing = request_framing(request.method, headers, size)
     where = request.destination
     if "host" in headers:
