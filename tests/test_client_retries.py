@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from time import monotonic
 from typing import Any
 
 import pytest
+import trustme
 
 import raw_peer
 import wirebird
@@ -98,8 +100,12 @@ def test_the_last_error_is_raised_and_says_how_often_it_was_tried():
         world = World(*errors)
         with pytest.raises(wirebird.ConnectError, match="refused 3") as caught:
             await world.call()
-        assert caught.value.__notes__ == ["this was attempt 3 of 3"]
+        assert caught.value.__notes__ == ["this was attempt 3 of 3, after ConnectError, ConnectError"]
         assert not hasattr(errors[0], "__notes__")
+        many = World(*[503] * 7, wirebird.ConnectError("refused"))
+        with pytest.raises(wirebird.ConnectError) as caught:
+            await many.call(Retry(7, backoff=0))
+        assert caught.value.__notes__ == ["this was attempt 8 of 8, after …, 503, 503, 503, 503, 503"]
         alone = World(wirebird.InvalidResponse("garbage"))
         with pytest.raises(wirebird.InvalidResponse) as caught_too:
             await alone.call()
@@ -166,6 +172,23 @@ def test_a_storm_is_stopped_by_the_budget():
     run(main)
 
 
+def test_a_storm_is_stopped_on_the_wire_too():
+    async def script(link):
+        while await link.request():
+            await link.send(answer(b"", status=b"503 No"))
+
+    async def main():
+        async with Peer(script) as peer, HTTPClient(retries=Retry(backoff=0)) as client:
+            began = monotonic()
+            calls = [client.get(peer.url()) for _ in range(1000)]
+            assert {response.status_code for response in await asyncio.gather(*calls)} == {503}
+            earned = RetryBudget().per_second * (monotonic() - began)
+            assert 1200 <= len(peer.requests) <= 1211 + earned
+            check_settled(client)
+
+    raw_peer.run(main)
+
+
 def test_an_error_says_that_the_budget_is_used_up():
     async def main():
         policy = Retry(2, backoff=0, budget=RetryBudget(reserve=1, share=0, per_second=0))
@@ -173,7 +196,7 @@ def test_an_error_says_that_the_budget_is_used_up():
         with pytest.raises(wirebird.ConnectError) as caught:
             await world.call(policy)
         used_up = "it was not tried again: the retry budget of the client is used up"
-        assert caught.value.__notes__ == ["this was attempt 2 of 3", used_up]
+        assert caught.value.__notes__ == ["this was attempt 2 of 3, after ConnectError", used_up]
         with pytest.raises(wirebird.ConnectError) as caught:
             await world.call(policy)
         assert caught.value.__notes__ == [used_up]
@@ -354,10 +377,44 @@ def test_what_was_delivered_is_not_sent_again(method):
             with pytest.raises(wirebird.ConnectionLost) as caught:
                 await client.request(peer.url(), "PUT", data=b"more than once")
             assert len(peer.requests) == 4
-            assert caught.value.__notes__ == ["this was attempt 3 of 3"]
+            assert caught.value.__notes__ == ["this was attempt 3 of 3, after ConnectionLost, ConnectionLost"]
             check_settled(client)
 
     raw_peer.run(main)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_handshake_that_is_broken_off_is_begun_again_and_one_that_fails_is_not(loop):
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def script(link):
+        if link.number == 0:
+            await link.reader.read(100)
+            link.reset()
+            return
+        try:
+            await link.writer.start_tls(server)
+        except ssl.SSLError:
+            return  # the client does not trust us
+        await link.request()
+        await link.send(OK)
+
+    async def main():
+        async with Peer(script) as peer, HTTPClient(retries=AT_ONCE) as client:
+            url = f"https://127.0.0.1:{peer.port}/"
+            response = await client.post(url, data=b"once", ssl=trusting)
+            assert await response.content() == b"fine"
+            assert (peer.accepted, len(peer.requests)) == (2, 1)
+            with pytest.raises(wirebird.TLSError) as caught:
+                await client.get(url)
+            assert peer.accepted == 3
+            assert not hasattr(caught.value, "__notes__")
+
+    raw_peer.run(main, kind=loop)
 
 
 def test_silence_and_a_reset():

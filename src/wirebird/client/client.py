@@ -256,7 +256,7 @@ class HTTPClient(Verbs):
             settings.max_body_size,
             cookies,
             self._credentials(given.get("auth"), where, authorized),
-            settings.retries if (retries := given.get("retries")) is None else _retries(retries),
+            retries=settings.retries if (retries := given.get("retries")) is None else _retries(retries),
         )
 
     def _credentials(self, auth: AuthLike | None, where: Destination, authorized: bool) -> Auth | None:

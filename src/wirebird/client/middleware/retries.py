@@ -20,6 +20,9 @@ from ..retry import Attempt, Balance, Outcome, Retry, RetryBudget
 
 __all__ = ["Retries"]
 
+# How many of the attempts before it an error tells of.
+_TOLD = 5
+
 # A client has one budget, or a few.  A program that makes one for each call has none, but memory.
 _BUDGETS = 64
 
@@ -52,43 +55,50 @@ class Retries:
         if policy is None:
             return await handler(request)
         balance = self._balance(policy.budget)
-        number = 0
+        before: list[str] = []  # what came of the attempts before this one
         while True:
-            number += 1
+            failure: WirebirdError | None = None
             try:
                 response = await handler(request.copy())
             except WirebirdError as error:
-                delay = self._decide(policy, balance, number, request, error)
+                delay = self._decide(policy, balance, before, request, error)
                 if delay is None:
                     raise
-                failure: WirebirdError | None = error
+                failure = error
+                before.append(type(error).__name__)
             else:
                 if response.status_code not in policy.statuses:
                     return response
                 outcome = (response.status_code, response.headers.get_list("retry-after"))
-                delay = self._decide(policy, balance, number, request, outcome)
+                delay = self._decide(policy, balance, before, request, outcome)
                 if delay is None:
                     return response
-                failure = None
+                before.append(str(response.status_code))
                 await response.close()
                 del response  # or it would outlive the wait
-            await self._wait(delay, request, failure)
-            del failure  # an error that refers to its own frame would live until the garbage is collected
+            try:
+                await self._wait(delay, request, failure)
+            finally:
+                del failure  # which refers to this frame, and this frame to it
 
-    def _decide(self, policy: Retry, balance: Balance | None, number: int, request: Request, outcome: Outcome) -> float | None:
+    def _decide(
+        self, policy: Retry, balance: Balance | None, before: list[str], request: Request, outcome: Outcome
+    ) -> float | None:
         """The wait before the next attempt, paid for; None if there is none, of which an error then tells."""
+        number = len(before) + 1
         body = request.body
         replayable = body is None or isinstance(body, bytes) or body.replayable()
         now = self._clock()
         attempt = Attempt(number, request.method, replayable, now, request.deadline, self._today(), self._random())
         delay = None if self._closed else policy.delay(attempt, outcome)
-        spent = delay is not None and balance is not None and not balance.spend(now)
-        if (delay is None or spent) and isinstance(outcome, Exception):
-            if number > 1:
-                outcome.add_note(f"this was attempt {number} of {1 + policy.attempts}")
-            if spent:
+        broke = delay is not None and balance is not None and not balance.spend(now)
+        if (delay is None or broke) and isinstance(outcome, Exception):
+            if before:
+                so_far = ", ".join(["…", *before[-_TOLD:]] if number > _TOLD + 1 else before)
+                outcome.add_note(f"this was attempt {number} of {1 + policy.attempts}, after {so_far}")
+            if broke:
                 outcome.add_note("it was not tried again: the retry budget of the client is used up")
-        return None if spent else delay
+        return None if broke else delay
 
     def _balance(self, budget: RetryBudget | None) -> Balance | None:
         if budget is None:
@@ -113,6 +123,7 @@ class Retries:
         except TimeoutError:
             if not scope.expired():
                 raise
+        if self._closed:
             peer = request.destination.authority
             raise ClientClosed("the client was closed", peer=peer, phase="waiting to try again") from failure
 
