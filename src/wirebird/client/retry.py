@@ -146,7 +146,7 @@ class Balance:
         return f"<Balance {self.tokens:g} of {self._budget!r}>"
 
     def earn(self, now: float) -> None:
-        """A request is sent for the first time."""
+        """A request was sent for the first time, and something came of it."""
         self._add(self._budget.share, now)
 
     def spend(self, now: float) -> bool:

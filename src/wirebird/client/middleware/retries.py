@@ -68,6 +68,8 @@ class Retries:
                 before.append(type(error).__name__)
             else:
                 if response.status_code not in policy.statuses:
+                    if balance is not None and not before:
+                        balance.earn(self._clock())
                     return response
                 outcome = (response.status_code, response.headers.get_list("retry-after"))
                 delay = self._decide(policy, balance, before, request, outcome)
@@ -91,6 +93,9 @@ class Retries:
         now = self._clock()
         attempt = Attempt(number, request.method, replayable, now, request.deadline, self._today(), self._random())
         delay = None if self._closed else policy.delay(attempt, outcome)
+        # Earned with the outcome and not with the sending: a thousand that are sent at once would earn what cannot be kept.
+        if balance is not None and not before:
+            balance.earn(now)
         broke = delay is not None and balance is not None and not balance.spend(now)
         if (delay is None or broke) and isinstance(outcome, Exception):
             if before:
@@ -103,13 +108,11 @@ class Retries:
     def _balance(self, budget: RetryBudget | None) -> Balance | None:
         if budget is None:
             return None
-        now = self._clock()
         balance = self._balances.get(budget)
         if balance is None:
             if len(self._balances) >= _BUDGETS:
                 self._balances.clear()
-            balance = self._balances[budget] = Balance(budget, now)
-        balance.earn(now)
+            balance = self._balances[budget] = Balance(budget, self._clock())
         return balance
 
     async def _wait(self, seconds: float, request: Request, failure: WirebirdError | None) -> None:
