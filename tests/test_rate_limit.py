@@ -385,8 +385,8 @@ def test_whatever_is_cancelled_the_books_balance(seed):
         chance = random.Random(seed)
         world = World(RateLimit(20, burst=3, concurrency=4), seconds=0.2)
         tasks = []
-        for _ in range(100):
-            tasks.append(world.start(limit=chance.choice([0.5, 3, inf])))
+        for number in range(100):
+            tasks.append(world.start(f"http://a.test/{number}", limit=chance.choice([0.5, 3, inf])))
             if chance.random() < 0.4:
                 chance.choice(tasks).cancel()
             await asyncio.sleep(chance.choice([0, 0, 0.01, 0.1]))
@@ -394,6 +394,8 @@ def test_whatever_is_cancelled_the_books_balance(seed):
         gate = world.limit._gates["a.test"]
         assert (gate._running, len(gate._line), gate._timer) == (0, 0, None)
         assert world.most_at_work <= 4
+        let_through = [at for _, at in sorted(world.asked, key=lambda one: int(one[0][1:]))]
+        assert let_through == sorted(let_through)  # first come, first served
         for begin in range(len(world.times)):
             for end in range(begin + 1, len(world.times)):
                 assert end - begin + 1 <= 3 + (world.times[end] - world.times[begin]) * 20 + 1e-3
@@ -504,6 +506,33 @@ def test_a_place_is_taken_until_the_body_is_done(how):
             assert limit._gates["127.0.0.1"]._running == 0
             del second
             await client.wait_requests(5)
+            check_settled(client)
+
+    raw_peer.run(main)
+
+
+def test_cancelled_at_every_turn_of_the_loop():
+    async def script(link):
+        while await link.request():
+            await link.send(answer(b"x" * 3000))
+
+    async def main():
+        limit = RateLimit(rate=100_000, burst=1, concurrency=1)
+        async with Peer(script) as peer, HTTPClient(network_middlewares=[limit]) as client:
+            for turns in range(40):
+                tasks = [asyncio.ensure_future(client.get(peer.url())) for _ in range(3)]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                for task in tasks[turns % 2 :]:
+                    task.cancel()
+                await asyncio.wait(tasks)
+                assert tasks[0].cancelled() or tasks[0].result().status_code == 200
+                del tasks, task
+            await asyncio.sleep(0)
+            gc.collect()
+            gate = limit._gates["127.0.0.1"]
+            assert (gate._running, len(gate._line), gate._timer) == (0, 0, None)
+            assert await client.wait_requests(5)
             check_settled(client)
 
     raw_peer.run(main)

@@ -26,7 +26,7 @@ from .connector import TCPConnector
 from .options import Options
 from .plain import Plan
 from .response import HttpResponse
-from .transport import Sender, Transport, encode_head
+from .transport import Sender, Transport, close_bodies, encode_head, has_to_close
 from .verbs import Verbs
 
 if TYPE_CHECKING:
@@ -298,9 +298,9 @@ class HTTPClient(Verbs):
             if not self._pending and self._quiet is not None:
                 self._quiet.set()
             last = request.body if request is not None else None  # a middleware may have put another in its place
-            if bodies := [body for body in (content, last) if body is not None and not isinstance(body, bytes)]:
+            if has_to_close(content) or has_to_close(last):
                 try:
-                    await asyncio.shield(_close(bodies))
+                    await asyncio.shield(close_bodies(content, last))
                 except asyncio.CancelledError:
                     if response is not None:
                         await response.close()  # what was raised may keep it alive for long
@@ -453,12 +453,6 @@ def _own(
     from .middleware.own import read_middlewares
 
     return read_middlewares(middlewares, argument)
-
-
-async def _close(bodies: Sequence[Body]) -> None:
-    for body in bodies:
-        if hasattr(body, "close"):  # a middleware may have put there what is none, which is an error elsewhere
-            await body.close()
 
 
 def _retries(retries: Retry | int | None) -> Retry | None:

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import aclosing
 from functools import lru_cache
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import ConnectionLost, InvalidHeader, UsageError
 from ..models.headers import encode_fields, split_list
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .http1 import Http1Connection
     from .options import Options
 
-__all__ = ["Sender", "Transport", "encode_head"]
+__all__ = ["Sender", "Transport", "close_bodies", "encode_head", "has_to_close"]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
@@ -69,6 +69,18 @@ def encode_head(request: Request) -> tuple[bytes, int]:
 def _fields(fields: tuple[tuple[str, str], ...]) -> bytes:
     """The field lines as bytes; remembered, for most requests of a program have the same few sets of headers."""
     return encode_fields(fields)
+
+
+def has_to_close(body: object) -> bool:
+    """Whether `body` may hold something open.  What a middleware put there may be no body at all."""
+    return body is not None and not isinstance(body, bytes) and hasattr(body, "close")
+
+
+async def close_bodies(*bodies: Any) -> None:
+    """Close what the bodies of a request opened; it does not matter if one is there twice."""
+    for body in bodies:
+        if has_to_close(body):
+            await body.close()
 
 
 class Sender(Protocol):
