@@ -62,6 +62,12 @@ PAGES: dict[str, list[Shown]] = {
         Shown("client/auth.py", "Auth"),
         Shown("client/auth.py", "ReadBody"),
     ],
+    "retries": [
+        Shown("client/retry.py", "Retry", methods=False),
+        Shown("client/retry.py", "Backoff"),
+        Shown("client/retry.py", "RetryBudget", methods=False),
+        Shown("client/middleware/rate_limit.py", "RateLimit", methods=False),
+    ],
     "forms": [Shown("client/forms.py", "MultipartForm")],
     "errors": [],  # every class of errors.py, in the order of the file
     "limits": [Shown("models/limits.py", "Limits")],

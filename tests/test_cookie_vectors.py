@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from wirebird.models.cookie_parsing import format_cookie_date, parse_cookie_date
+from wirebird.models.cookie_parsing import parse_cookie_date
 from wirebird.models.cookies import CookieJar
+from wirebird.models.dates import format_http_date
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors"
 NOW = 1_750_000_000.0
@@ -44,7 +45,7 @@ def small_list(domain: str) -> bool:
 
 
 def fill(text: str) -> str:
-    return re.sub(r"\{expires:([+-][0-9]+)\}", lambda found: format_cookie_date(NOW + int(found[1])), text)
+    return re.sub(r"\{expires:([+-][0-9]+)\}", lambda found: format_http_date(NOW + int(found[1])), text)
 
 
 def outcomes(vector: dict[str, Any], jar: CookieJar) -> list[tuple[list[list[str]], list[list[list[str]]]]]:
@@ -111,7 +112,7 @@ def test_jar_through_json(vector: dict[str, Any]) -> None:
 def test_date(vector: dict[str, Any]) -> None:
     assert vector["agree"]
     seconds = parse_cookie_date(vector["date"])
-    assert (None if seconds is None else format_cookie_date(seconds)) == vector["expected"]
+    assert (None if seconds is None else format_http_date(seconds)) == vector["expected"]
 
 
 @pytest.mark.skipif(not SUFFIXES, reason="the conformance vectors do not stand beside the project")

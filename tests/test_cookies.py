@@ -22,12 +22,12 @@ from yarl import URL
 from wirebird.errors import InvalidHeader, UsageError
 from wirebird.models import cookies as cookies_module
 from wirebird.models.cookie_parsing import (
-    format_cookie_date,
     parse_cookie_date,
     parse_response_cookies,
     parse_set_cookie,
 )
 from wirebird.models.cookies import MAX_COOKIES, MAX_PER_DOMAIN, Cookie, CookieJar, check_cookie, host_matches, path_matches
+from wirebird.models.dates import format_http_date
 from wirebird.net.cookie_file import load_cookies, save_cookies
 
 NOW = 1_750_000_000.0
@@ -752,7 +752,7 @@ def test_dates_round_trip(moment: datetime.datetime) -> None:
     days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
     text = f"{days[moment.weekday()]}, {moment.day:02} {months[moment.month - 1]} {moment.year:04} {moment:%H:%M:%S} GMT"
-    assert format_cookie_date(seconds) == text
+    assert format_http_date(seconds) == text
     assert parse_cookie_date(text) == seconds
 
 

@@ -20,12 +20,12 @@ from layers import read_sources
 from test_layers import ROOT
 
 NAMES = """
-    AsyncResolver BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar CyclicQueuePool DNSError
-    DecodingError HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse
-    InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError Proxy ProxyError ReadTimeout Request
-    RequestTimeout SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError
-    WirebirdError __version__ load_cookies save_cookies tls_context
-    Auth BasicAuth BearerAuth DigestAuth NetrcAuth ReadBody
+    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost
+    Cookie CookieJar CyclicQueuePool DNSError DecodingError DigestAuth HTTPClient Http1Connection HttpHeaders HttpResponse
+    IncompleteBody InvalidHeader InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits MultipartForm NetrcAuth
+    NetworkError PoolTimeout ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry
+    RetryBudget SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects
+    UsageError WirebirdError __version__ load_cookies save_cookies tls_context
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -95,9 +95,9 @@ SIGNATURES = {
     "MultipartForm.get_headers": "size=None",
 }
 
-# Parameters that this version does not have yet: retries and HTTP/2 come later.
+# Parameters that this version does not have yet: HTTP/2 comes later.
 LATER = {
-    "HTTPClient": {"retries", "http2"},
+    "HTTPClient": {"http2"},
 }
 
 # Parameters beyond those: all of them must have a default.
@@ -106,7 +106,7 @@ BEYOND = {
     "HTTPClient": {"network_middlewares"},
     "Proxy": {"ssl"},
     "DigestAuth": {"qop"},
-    "HTTPClient.request": {"max_redirects"},
+    "HTTPClient.request": {"max_redirects", "retries"},
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},
 }

@@ -17,7 +17,7 @@ NOT_LOADED = {
 }
 # Modules of wirebird itself, packages counted.  To be lowered when it can be, and raised with a reason.
 IMPORT_ONLY = 2
-CLIENT_AT_MOST = 34
+CLIENT_AT_MOST = 35
 
 PROGRAM = """
 import json, sys

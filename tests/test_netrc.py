@@ -175,3 +175,19 @@ def test_on_the_wire(tmp_path):
             assert len(origin.asked) == 2
 
     run(main)
+
+
+def test_a_client_that_trusts_its_environment_reads_netrc(tmp_path, monkeypatch):
+    file = tmp_path / "netrc"
+    file.write_text("machine 127.0.0.1 login ada password lovelace\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+
+    async def main():
+        async with Origin() as origin:
+            for trusts, auth, expected in ((True, None, "Basic YWRhOmxvdmVsYWNl"), (False, None, None), (True, False, None)):
+                async with wirebird.HTTPClient(trust_env=trusts, auth=auth) as client:
+                    response = await client.get(origin.url("/echo"))
+                    assert (await response.json())["headers"].get("authorization") == expected
+
+    run(main)

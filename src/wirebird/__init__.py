@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from .client.digest_auth import DigestAuth
     from .client.forms import MultipartForm
     from .client.http1 import Http1Connection
+    from .client.middleware.rate_limit import RateLimit
     from .client.netrc_auth import NetrcAuth
     from .client.response import HttpResponse
+    from .client.retry import Backoff, Retry, RetryBudget
     from .errors import (
         BodyConsumed,
         ClientClosed,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncResolver",
     "Auth",
+    "Backoff",
     "BasicAuth",
     "BearerAuth",
     "BodyConsumed",
@@ -95,10 +98,13 @@ __all__ = [
     "ProtocolError",
     "Proxy",
     "ProxyError",
+    "RateLimit",
     "ReadBody",
     "ReadTimeout",
     "Request",
     "RequestTimeout",
+    "Retry",
+    "RetryBudget",
     "SmartPool",
     "StatusError",
     "TCPConnector",
@@ -120,6 +126,7 @@ _homes = {
     "Auth": "client.auth",
     "BasicAuth": "client.auth",
     "BearerAuth": "client.auth",
+    "Backoff": "client.retry",
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
@@ -133,7 +140,10 @@ _homes = {
     "Proxy": "net.proxy",
     "NetrcAuth": "client.netrc_auth",
     "ReadBody": "client.auth",
+    "RateLimit": "client.middleware.rate_limit",
     "Request": "models.message",
+    "Retry": "client.retry",
+    "RetryBudget": "client.retry",
     "SmartPool": "net.pool",
     "TCPConnector": "client.connector",
     "ThreadedResolver": "net.resolver",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -96,6 +97,7 @@ class Incoming:
         "_buffered",
         "_collecting",
         "_connection",
+        "_endings",
         "_piece_size",
         "_pieces",
         "_readers",
@@ -119,6 +121,7 @@ class Incoming:
         self._readers = 0  # those who wait, and those who were woken and did not run yet
         self._whole: bytes | None = None  # collected, and there is another reader who wants it
         self._collecting = False
+        self._endings: list[Callable[[], None]] | None = None  # who wants to know of the end
         self.paused = False
         self.complete = False
         self.error: BaseException | None = None
@@ -167,12 +170,30 @@ class Incoming:
         self.trailers = trailers
         self._connection = None
         self._wake()
+        if self._endings:
+            self._end()
 
     def fail(self, error: BaseException) -> None:
         """There will be no more, and it is not complete."""
         self.error = error
         self._connection = None
         self._wake()
+        if self._endings:
+            self._end()
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once nothing more will come, or nobody wants it; at once if that is so."""
+        if self._connection is None or self.unwanted:
+            callback()
+        elif self._endings is None:
+            self._endings = [callback]
+        else:
+            self._endings.append(callback)
+
+    def _end(self) -> None:
+        endings, self._endings = self._endings, None
+        for callback in endings or ():
+            callback()
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -284,6 +305,7 @@ class Incoming:
             self.error = BodyConsumed("the response was closed before its body was read")
             connection.give_up()
             self._wake()
+            self._end()
 
     def dismiss(self) -> None:
         """Nobody wants the rest.  A little of it is waited for, so that the connection can be used again; else it is closed."""
@@ -300,6 +322,7 @@ class Incoming:
         self.error = BodyConsumed("the response was closed before its body was read")
         connection.drain_body(DRAIN_TIME)
         self.paused = False
+        self._end()
 
     def _drain(self, size: int) -> None:
         self.received += size

@@ -4,52 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import json as _json
-import ssl as _ssl
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from os import environ
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from yarl import URL
 
-from .._version import VERSION
-from ..errors import ClientClosed, InvalidHeader, UsageError
-from ..models.headers import HeadersLike, HttpHeaders, encode_fields
+from ..errors import ClientClosed
+from ..models.headers import HeadersLike
 from ..models.message import Body, Request
-from ..models.url import Destination, ParamsLike, destination, extend_params, join_url, parse_url
+from ..models.url import ParamsLike, destination
 from ..net.pool import Stats
 from ..net.timeouts import Timeouts
 from ..pipeline import Handler, Middleware, compose
-from ..protocol.codings import accept_encoding
 from .connector import TCPConnector
+from .defaults import Defaults, check_cookies, check_number, check_timeouts
 from .options import Options
 from .plain import Plan
 from .response import HttpResponse
-from .transport import Sender, Transport, encode_head
+from .transport import Sender, Transport, close_bodies, encode_head, has_to_close
 from .verbs import Verbs
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
 
     from ..models.cookies import CookieJar
-    from ..net.proxy import Proxy, ProxyLike
-    from ..net.proxy_environment import EnvironmentProxies
-    from .auth import Auth, AuthLike
+    from ..net.proxy import ProxyLike
+    from .auth import AuthLike
+    from .middleware.retries import Retries
+    from .retry import Retry
 
 
 __all__ = ["HTTPClient", "Stats"]
 
-# URLs that are remembered: where they lead, and how a plain GET of them goes out as bytes.
+# URLs of which is remembered how a plain GET of them goes out as bytes.
 PLANS = 1024
-
-# Keywords of a call that do not make its options differ from the client's.
-_NO_OPTIONS = frozenset(
-    {"headers", "params", "data", "json", "json_serializer", "multipart", "files", "follow", "max_redirects", "raise_for_status"}
-)
-
-_SOMEWHERE = URL("http://localhost/")
 
 
 class HTTPClient(Verbs):
@@ -68,7 +58,9 @@ class HTTPClient(Verbs):
     timeouts          `Timeouts` of every request, in place of the connector's
     follow            follow redirects, False
     max_redirects     how many; the next raises `TooManyRedirects`, 10
-    trust_env         without a `proxy`, use those that the environment names: HTTPS_PROXY, http_proxy, ALL_PROXY, NO_PROXY
+    retries           try again what may pass: a `Retry`, or how many times; None sends each request once
+    trust_env         without a `proxy`, use those that the environment names: HTTPS_PROXY, http_proxy, ALL_PROXY, NO_PROXY;
+                      without `auth`, the credentials in its netrc file
     raise_for_status  raise `StatusError` for 4xx and 5xx, False
     json_serializer   `json.dumps`, or a faster one that gives str or bytes
     json_decoder      `json.loads`, or a faster one that takes bytes
@@ -96,6 +88,7 @@ class HTTPClient(Verbs):
         timeouts: Timeouts | None = None,
         follow: bool = False,
         max_redirects: int = 10,
+        retries: Retry | int | None = None,
         trust_env: bool = False,
         raise_for_status: bool = False,
         json_serializer: Callable[[Any], str | bytes] = _json.dumps,
@@ -105,12 +98,8 @@ class HTTPClient(Verbs):
         middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
         network_middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
     ) -> None:
-        _check_timeouts(timeouts)
-        _check_number("max_redirects", max_redirects)
-        if max_body_size is not None:
-            _check_number("max_body_size", max_body_size)
-        if params is not None:
-            extend_params(_SOMEWHERE, params)
+        check_timeouts(timeouts)
+        check_number("max_redirects", max_redirects)
         # With a stand-in for the network there are no connections: the connector stays unused, and says so when it is asked.
         self._sender: Sender | None = None if connector is None or isinstance(connector, TCPConnector) else connector
         self.connector = connector if isinstance(connector, TCPConnector) else TCPConnector()
@@ -119,52 +108,44 @@ class HTTPClient(Verbs):
         self.total = self.timeouts.total
         self.first_wait = min(self.timeouts.read, self.total)
         self.plans: dict[str | URL, Plan] = {}
-        self._known: dict[str | URL, Destination] = {}
-        self._base = parse_url(base_url, "base_url") if base_url is not None else None
-        if self._base is not None:
-            destination(self._base, "base_url")
-        self._params = params
+        self._defaults = Defaults(
+            base_url=base_url,
+            headers=headers,
+            params=params,
+            auth=auth,
+            timeouts=self.timeouts,
+            verify=verify_ssl,
+            proxy=proxy,
+            trust_env=trust_env,
+            over_unix=self.connector.uds is not None,
+            retries=retries,
+            json_serializer=json_serializer,
+            json_decoder=json_decoder,
+            auto_decompress=auto_decompress,
+            max_body_size=max_body_size,
+        )
+        self.prepare = self._defaults.prepare
+        self.settings = self._defaults.settings
         self._follow = follow
         self._max_redirects = max_redirects
         self._raise_for_status = raise_for_status
-        self._json_serializer = json_serializer
-        self._headers = HttpHeaders({"User-Agent": f"wirebird/{VERSION}", "Accept": "*/*"})
-        if auto_decompress:
-            self._headers["Accept-Encoding"] = accept_encoding()
-        if headers is not None:
-            own = HttpHeaders()
-            _override(own, headers)
-            encode_fields(own.items())
-            self._headers.update(own)
-        self.settings = Options(
-            self.timeouts,
-            verify=verify_ssl,
-            auto_decompress=auto_decompress,
-            json_decoder=json_decoder,
-            max_body_size=max_body_size,
-            proxy=self._read_proxy(proxy, trust_env),
-        )
+        self._retrying: Retries | None = None
         self._jar: CookieJar | None = None
-        self._cookies: dict[str, str] | None = None
         if handle_cookies or cookies is not None:
             self._take_cookies(cookies, handle_cookies)
-        self._auth: Auth | None = None
-        if auth is not None:
-            from .auth import read_auth
-
-            self._auth = read_auth(auth)
-        self._middlewares = tuple(middlewares)
-        self._network_middlewares = tuple(network_middlewares)
-        self._handlers: dict[tuple[bool, int, bool, bool], Handler[Request, HttpResponse]] = {}
+        self._middlewares = _own(middlewares, "middlewares")
+        self._network_middlewares = _own(network_middlewares, "network_middlewares")
+        self._handlers: dict[tuple[bool, int, bool, bool, bool], Handler[Request, HttpResponse]] = {}
         self._plain = max_body_size is None and not (
             self._middlewares
             or self._network_middlewares
             or self._sender
-            or self._auth
+            or self._defaults.auth
             or self._jar is not None
-            or self._cookies
+            or self._defaults.cookies
             or follow
             or raise_for_status
+            or self.settings.retries
         )
         self._closed = False
         self._pending = 0
@@ -180,117 +161,20 @@ class HTTPClient(Verbs):
             self._jar = CookieJar()
         if not cookies:
             return
-        _check_cookies(cookies)
-        if self._base is None:
-            self._cookies = dict(cookies)
+        check_cookies(cookies)
+        base = self._defaults.base
+        if base is None:
+            self._defaults.cookies = dict(cookies)
             return
         # They belong to the origin of the base URL, and to no other that a request may name.
         self._jar = self._jar or CookieJar()
         for name, text in cookies.items():
-            self._jar.set(name, text, domain=destination(self._base).host)
+            self._jar.set(name, text, domain=destination(base).host)
 
     def __repr__(self) -> str:
         return f"<HTTPClient {'closed' if self._closed else repr(self.connector.peek() or 'unused')}>"
 
     # -- the way of a request ------------------------------------------------------------------------------------------
-
-    def prepare(self, method: str, url: str | URL, given: Mapping[str, Any]) -> Request:
-        """The request that a call stands for, complete but for what the pipeline adds.  Raises `UsageError`."""
-        where = self._known.get(url) if "params" not in given else None
-        if where is None:
-            where = self._destination(url, given.get("params"))
-        headers = HttpHeaders(self._headers)
-        if (own := given.get("headers")) is not None:
-            _override(headers, own)
-        body: bytes | Body | None = None
-        if "data" in given or "json" in given or "files" in given or "multipart" in given:
-            body, kind = _content_maker()(
-                given.get("data"),
-                given.get("json"),
-                given.get("files"),
-                given.get("multipart", False),
-                given.get("json_serializer") or self._json_serializer,
-            )
-            if kind is not None and "content-type" not in headers:
-                headers["Content-Type"] = kind
-        if given.get("auth") is not None:
-            headers.popall("authorization", None)  # what the call says of credentials is all there is
-        elif where.credentials and "authorization" not in headers:
-            headers["Authorization"] = where.credentials
-        if given.keys() <= _NO_OPTIONS and not self._cookies and self._auth is None:
-            options = self.settings
-        else:
-            options = self._options(given, where, "authorization" in headers)
-        return Request(method, headers, body, where, options, monotonic() + options.timeouts.total)
-
-    def _destination(self, url: str | URL, params: ParamsLike | None) -> Destination:
-        """Where `url` leads, with the client's base and parameters; remembered, for most URLs are asked for again."""
-        target = parse_url(url)
-        if self._base is not None:
-            target = join_url(self._base, target)
-        if self._params is not None:
-            target = extend_params(target, self._params)
-        if params is not None:
-            return destination(extend_params(target, params))
-        where = destination(target)
-        if len(self._known) >= PLANS:
-            self._known.clear()
-        self._known[url] = where
-        return where
-
-    def _options(self, given: Mapping[str, Any], where: Destination, authorized: bool) -> Options:
-        """The settings of a call; `authorized` if its headers hold credentials, which the client's do not replace then."""
-        settings = self.settings
-        timeouts = given.get("timeouts", settings.timeouts)
-        _check_timeouts(timeouts)
-        ssl = given.get("ssl")
-        if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
-            raise UsageError(f"ssl must be an ssl.SSLContext, not {ssl!r}", argument="ssl")
-        cookies = given.get("cookies")
-        if cookies is not None:
-            _check_cookies(cookies)
-        if self._cookies:
-            cookies = {**self._cookies, **(cookies or {})}
-        return Options(
-            timeouts,
-            ssl,
-            settings.verify and given.get("verify", True),
-            settings.auto_decompress,
-            settings.json_decoder,
-            settings.max_body_size,
-            cookies,
-            self._credentials(given.get("auth"), where, authorized),
-            self._call_proxy(given.get("proxy")),
-        )
-
-    def _read_proxy(self, proxy: object, trust_env: bool = False) -> Proxy | EnvironmentProxies | None:
-        """What stands between this client and origins, for a connection over TCP.  Raises `UsageError`."""
-        over_unix = self.connector.uds is not None
-        if proxy is not None:
-            from ..net.proxy import read_proxy
-
-            if over_unix:
-                raise UsageError("a proxy and a connector with uds exclude each other", argument="proxy")
-            return read_proxy(proxy)
-        if not trust_env or over_unix:
-            return None
-        from ..net.proxy_environment import read_environment
-
-        return read_environment(environ)
-
-    def _call_proxy(self, proxy: object) -> Proxy | EnvironmentProxies | None:
-        """The call's proxy: its own, none for False, or the client's."""
-        return self.settings.proxy if proxy is None else None if proxy is False else self._read_proxy(proxy)
-
-    def _credentials(self, auth: AuthLike | Literal[False] | None, where: Destination, authorized: bool) -> Auth | None:
-        """The call's credentials, or the client's where they belong."""
-        if auth is not None:
-            from .auth import read_auth
-
-            return read_auth(auth)
-        if authorized or (self._base is not None and where.origin != destination(self._base).origin):
-            return None
-        return self._auth
 
     async def perform(self, method: str, url: str | URL, given: Mapping[str, Any]) -> HttpResponse:
         """What a call does when it is awaited, unless it may take the short cut."""
@@ -299,15 +183,15 @@ class HTTPClient(Verbs):
         self._pending += 1
         request: Request | None = None
         response: HttpResponse | None = None
+        content: bytes | Body | None = None
         try:
             request = self.prepare(method, url, given)
+            content = request.body
             follow = given.get("follow")
             if (limit := given.get("max_redirects")) is not None:
-                _check_number("max_redirects", limit)
+                check_number("max_redirects", limit)
             options: Options = request.options
-            response = await self._handler(
-                self._follow if follow is None else bool(follow), limit, options.cookies is not None, options.auth is not None
-            )(request)
+            response = await self._handler(self._follow if follow is None else bool(follow), limit, options)(request)
             if self.settings.max_body_size is not None:
                 response.limit(self.settings.max_body_size)
             if self._plain and not given and method == "GET":
@@ -320,19 +204,20 @@ class HTTPClient(Verbs):
             self._pending -= 1
             if not self._pending and self._quiet is not None:
                 self._quiet.set()
-            body = request.body if request is not None else None
-            if body is not None and not isinstance(body, bytes):
+            last = request.body if request is not None else None  # a middleware may have put another in its place
+            if has_to_close(content) or has_to_close(last):
                 try:
-                    await asyncio.shield(body.close())
+                    await asyncio.shield(close_bodies(content, last))
                 except asyncio.CancelledError:
                     if response is not None:
                         await response.close()  # what was raised may keep it alive for long
                     raise
 
-    def _handler(self, follow: bool, max_redirects: int | None, cookies: bool, auth: bool) -> Handler[Request, HttpResponse]:
+    def _handler(self, follow: bool, max_redirects: int | None, options: Options) -> Handler[Request, HttpResponse]:
         """The pipeline: only the policies that this request uses, composed once for each combination."""
         limit = self._max_redirects if max_redirects is None else max_redirects
-        key = (follow, limit, cookies, auth)
+        cookies, auth, retries = options.cookies is not None, options.auth is not None, options.retries is not None
+        key = (follow, limit, cookies, auth, retries)
         handler = self._handlers.get(key)
         if handler is None:
             layers: list[Middleware[Request, HttpResponse]] = list(self._middlewares)
@@ -344,6 +229,11 @@ class HTTPClient(Verbs):
                 from .middleware.auth import authenticate
 
                 layers.append(authenticate)
+            if retries:
+                from .middleware.retries import Retries
+
+                self._retrying = self._retrying or Retries()
+                layers.append(self._retrying)
             if cookies or self._jar is not None:
                 from .middleware.cookies import handle_cookies
 
@@ -421,6 +311,8 @@ class HTTPClient(Verbs):
         """Close every connection and wait until the sockets are closed; idempotent.  Requests under way get `ConnectionLost`."""
         self._closed = True
         self.plans.clear()
+        if self._retrying is not None:
+            self._retrying.close()
         if self._sender is not None:
             await self._sender.close()
         await self.connector.close()
@@ -436,39 +328,11 @@ class HTTPClient(Verbs):
         await self.close()
 
 
-@cache
-def _content_maker() -> Callable[..., tuple[bytes | Body | None, str | None]]:
-    """`make_content`, which a program that sends no body need not load."""
-    from .content import make_content
+def _own(
+    middlewares: Sequence[Middleware[Request, HttpResponse]], argument: str
+) -> tuple[Middleware[Request, HttpResponse], ...]:
+    if not middlewares:
+        return ()
+    from .middleware.own import read_middlewares
 
-    return make_content
-
-
-def _override(headers: HttpHeaders, own: HeadersLike) -> None:
-    try:
-        fields = HttpHeaders(own)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"headers must be a mapping or pairs of str: {error}", argument="headers") from error
-    for name, value in fields.items():
-        if not isinstance(value, str):
-            raise InvalidHeader(f"headers[{name!r}] must be str, not {type(value).__name__}", argument="headers")
-    headers.update(fields)
-
-
-def _check_number(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UsageError(f"{name} must be a number, not {value!r}", argument=name)
-
-
-def _check_timeouts(timeouts: object) -> None:
-    if timeouts is not None and not isinstance(timeouts, Timeouts):
-        raise UsageError(f"timeouts must be Timeouts, not {timeouts!r}", argument="timeouts")
-
-
-def _check_cookies(cookies: Mapping[str, str]) -> None:
-    if not isinstance(cookies, Mapping):
-        raise UsageError(f"cookies must be a mapping, not {type(cookies).__name__}", argument="cookies")
-    from ..models.cookies import check_cookie
-
-    for name, value in cookies.items():
-        check_cookie(name, value)
+    return read_middlewares(middlewares, argument)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..net.proxy import Proxy
     from ..net.proxy_environment import EnvironmentProxies
     from .auth import Auth
+    from .retry import Retry
 
 __all__ = ["Options"]
 
@@ -23,7 +24,8 @@ class Options:
     """The settings of one request: the client's, unless the call said otherwise.
 
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
-    meant for the origin that it names and no other.  `proxy` chooses for each hop; None for none.
+    meant for the origin that it names and no other.  `proxy` chooses for each hop, None for none; `retries` is the policy, None
+    to send once.
     """
 
     timeouts: Timeouts
@@ -35,6 +37,7 @@ class Options:
     cookies: Mapping[str, str] | None = None
     auth: Auth | None = None
     proxy: Proxy | EnvironmentProxies | None = None
+    retries: Retry | None = None
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""

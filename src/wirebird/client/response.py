@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BodyConsumed, ProtocolError, StatusError, UsageError
-from ..models.charset import codec_name
+from ..models.charset import check_encoding, codec_name, guess_codec
 from ..models.headers import HeadersLike, HttpHeaders, decode_fields, decode_value
 from ..models.message import CHUNKED, Request, ResponseHead
 from .body import Claim, Incoming
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["HttpResponse"]
 
 _charset = re.compile(r";[ \t]*charset[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;\"]+))", re.IGNORECASE).search
-_link = re.compile(r"<([^<>]*)>([^,<]*(?:,(?![ \t]*<)[^,<]*)*)")
-_link_parameter = re.compile(r";[ \t]*([^=;,\s]+)(?:[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;,\"]*)))?")
 
 
 class HttpResponse:
@@ -103,6 +101,45 @@ class HttpResponse:
 
         head, content = make_response(status, headers, body, text, json, reason)
         return cls(head, content, request)
+
+    def replaced(
+        self,
+        status: int | None = None,
+        headers: HeadersLike | None = None,
+        body: bytes | None = None,
+        *,
+        reason: str | None = None,
+    ) -> HttpResponse:
+        """This response with another status, other headers or another body, for a middleware; what is not given stays as it is.
+
+        `headers` are all of them, in place of the old.  A body that is not given is the same one, on its way or read; the old
+        response should not be read then.  One that is given is not coded, and the old one is let go of.  Raises what `make` does.
+        """
+        from copy import copy
+
+        from .made import replace_head
+
+        head = replace_head(self.head, status, headers, body, reason)
+        if body is None:
+            replaced = copy(self)  # which has the same hold on the body
+            replaced.head = head
+        else:
+            replaced = HttpResponse(head, body, self._source, None, self.elapsed)
+            replaced.history = self.history
+            self._let_go()
+        return replaced
+
+    def belong_to(self, request: Request) -> None:
+        """This is the answer to `request`; without effect if it is one to another already."""
+        if self._source is None:
+            self._source = request
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` once the body is complete, failed or closed; at once if it is.  It must not raise."""
+        if self._incoming is None:
+            callback()
+        else:
+            self._incoming.on_end(callback)
 
     # -- the head ------------------------------------------------------------------------------------------------------
 
@@ -183,24 +220,9 @@ class HttpResponse:
     @property
     def links(self) -> dict[str, dict[str, str]]:
         """The `Link` fields (RFC 8288) by relation, or by target where there is none; `url` is resolved against the request's."""
-        found: dict[str, dict[str, str]] = {}
-        for value in self.headers.get_list("link"):
-            for target, parameters in _link.findall(value):
-                link: dict[str, str] = {}
-                for name, quoted, plain in _link_parameter.findall(parameters):
-                    link.setdefault(name.lower(), quoted or plain)
-                link["url"] = self._resolved(target)
-                for relation in link.get("rel", "").split() or [target]:
-                    found.setdefault(relation, link)
-        return found
+        from ..models.links import parse_links
 
-    def _resolved(self, target: str) -> str:
-        from ..models.url import join_url
-
-        try:
-            return str(join_url(self.url, target, "Link"))
-        except UsageError:
-            return target
+        return parse_links(self.headers.get_list("link"), self.url)
 
     @property
     def trailers(self) -> HttpHeaders:
@@ -240,9 +262,9 @@ class HttpResponse:
         Raises `UsageError` for an `encoding` that Python does not know, else what `content` raises.  Bytes that do not fit are
         replaced with U+FFFD.
         """
-        codec = _check_encoding(encoding) if encoding is not None else None
+        codec = check_encoding(encoding) if encoding is not None else None
         body = await self.content()
-        return body.decode(codec or self._encoding(body), "replace")
+        return body.decode(codec or guess_codec(self.charset, body), "replace")
 
     async def json(self, json_decoder: Callable[..., Any] | None = None) -> Any:
         """The whole body decoded as JSON, by `json_decoder`, the client's, or `json.loads`.
@@ -254,7 +276,7 @@ class HttpResponse:
         try:
             return decoder(body)
         except UnicodeDecodeError:
-            return decoder(body.decode(self._encoding(body), "replace"))
+            return decoder(body.decode(guess_codec(self.charset, body), "replace"))
 
     async def _collected(self) -> bytes:
         if self._streamed:
@@ -283,22 +305,6 @@ class HttpResponse:
                 raise self._located(error)
         self._decoded = body
         return body
-
-    def _encoding(self, body: bytes) -> str:
-        charset = self.charset
-        codec = codec_name(charset) if charset is not None else None
-        if codec is not None:
-            return codec
-        try:
-            body.decode()
-        except UnicodeDecodeError:
-            try:
-                from charset_normalizer import from_bytes
-            except ImportError:
-                return "utf-8"
-            best = from_bytes(body).best()
-            return best.encoding if best is not None else "utf-8"
-        return "utf-8"
 
     def limit(self, max_size: int) -> None:
         """Refuse to give a body of more than `max_size` bytes that is here already."""
@@ -349,7 +355,7 @@ class HttpResponse:
 
     async def iter_text(self, encoding: str | None = None) -> AsyncIterator[str]:
         """The body as text, in pieces as they come; characters that are split between pieces come out whole."""
-        codec = _check_encoding(encoding) if encoding is not None else codec_name(self.charset or "")
+        codec = check_encoding(encoding) if encoding is not None else codec_name(self.charset or "")
         decoder = codecs.getincrementaldecoder(codec or "utf-8")("replace")
         while piece := await self._piece():
             if text := decoder.decode(piece):
@@ -458,6 +464,9 @@ class HttpResponse:
 
     async def close(self) -> None:
         """Let go of a body that is not wanted.  What is here can still be read; the connection is closed if the rest is long."""
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._incoming is not None and not self._incoming.complete:
             self._incoming.dismiss()
 
@@ -471,13 +480,6 @@ class HttpResponse:
 
     def _setting(self, name: str, default: Any) -> Any:
         return getattr(self._source.options, name, default) if self._source is not None else default
-
-
-def _check_encoding(encoding: str) -> str:
-    codec = codec_name(encoding) if isinstance(encoding, str) else None
-    if codec is None:
-        raise UsageError(f"encoding must be a charset that Python knows, not {encoding!r}", argument="encoding")
-    return codec
 
 
 def _check_size(size: int) -> None:

@@ -10,9 +10,9 @@ import asyncio
 from contextlib import aclosing
 from functools import lru_cache
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import ConnectionLost, InvalidHeader
+from ..errors import ConnectionLost, InvalidHeader, UsageError
 from ..models.headers import encode_fields, split_list
 from ..models.message import CHUNKED, Body, Request
 from ..models.url import check_host
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .http1 import Http1Connection
     from .options import Options
 
-__all__ = ["Sender", "Transport", "encode_head"]
+__all__ = ["Sender", "Transport", "close_bodies", "encode_head", "has_to_close"]
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
@@ -46,7 +46,12 @@ def encode_head(request: Request, detour: Detour | None = None) -> tuple[bytes, 
     """
     headers = request.headers
     body = request.body
-    size = len(body) if isinstance(body, bytes) else 0 if body is None else body.size()
+    try:
+        size = len(body) if isinstance(body, bytes) else 0 if body is None else body.size()
+    except AttributeError:
+        if hasattr(body, "size"):
+            raise
+        raise UsageError(f"the body of a request must be bytes, a Body or None, not {type(body).__name__}", argument="body")
     length, framing = request_framing(request.method, headers, size)
     where = request.destination
     target = where.target
@@ -92,6 +97,18 @@ def _forwarded(request: Request, fields: Iterable[tuple[str, str]], proxy: Proxy
     if credentials is not None and "proxy-authorization" not in request.headers:
         block += encode_fields([("Proxy-Authorization", credentials)])
     return f"{where.scheme}://{where.authority}{where.target}", block
+
+
+def has_to_close(body: object) -> bool:
+    """Whether `body` may hold something open.  What a middleware put there may be no body at all."""
+    return body is not None and not isinstance(body, bytes) and hasattr(body, "close")
+
+
+async def close_bodies(*bodies: Any) -> None:
+    """Close what the bodies of a request opened; it does not matter if one is there twice."""
+    for body in bodies:
+        if has_to_close(body):
+            await body.close()
 
 
 class Sender(Protocol):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..net.proxy import ProxyLike
     from .auth import AuthLike
+    from .retry import Retry
 
 __all__ = ["BodyOptions", "MoreOptions", "Stream", "Verbs"]
 
@@ -33,6 +34,7 @@ class MoreOptions(TypedDict, total=False):
     raise_for_status: bool | None
     auth: AuthLike | Literal[False] | None
     proxy: ProxyLike | None
+    retries: Retry | int | None
 
 
 class BodyOptions(MoreOptions, total=False):
@@ -74,6 +76,7 @@ class Verbs:
         raise_for_status: bool | None = None,
         auth: AuthLike | Literal[False] | None = None,
         proxy: ProxyLike | None = None,
+        retries: Retry | int | None = None,
     ) -> Call:
         """Send a request; awaited it gives the `HttpResponse`, as `async with` it closes it at the end.
 
@@ -92,6 +95,7 @@ class Verbs:
         auth              `(user, password)`, `BasicAuth`, `BearerAuth`, `DigestAuth`, `NetrcAuth`, or a function that changes the
                           request; for the origin of `url` only, in place of all other credentials.  False for none at all
         proxy             a `Proxy` or its URL; False for none; None is the client's
+        retries           a `Retry`, or how many times to try again, 0 for never; None is the client's setting
         http2             must be False: this version speaks HTTP/1.1
         raise_for_status  raise `StatusError` for 4xx and 5xx; None is the client's setting
 
@@ -139,6 +143,8 @@ class Verbs:
             given["auth"] = auth
         if proxy is not None:
             given["proxy"] = proxy
+        if retries is not None:
+            given["retries"] = retries
         return Call(self, method, url, given)  # type: ignore[arg-type]
 
     def get(

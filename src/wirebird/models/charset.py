@@ -11,7 +11,9 @@ import codecs
 import re
 from encodings.aliases import aliases
 
-__all__ = ["codec_name"]
+from ..errors import UsageError
+
+__all__ = ["check_encoding", "codec_name", "guess_codec"]
 
 _TRANSFORMS = {"base64_codec", "bz2_codec", "hex_codec", "mbcs", "quopri_codec", "rot_13", "tactis", "uu_codec", "zlib_codec"}
 _WITHOUT_ALIAS = {
@@ -29,3 +31,28 @@ def codec_name(charset: str) -> str | None:
     """The name of Python's codec for `charset`, None if it has none that makes text of bytes."""
     label = _separators("_", charset.lower()) if charset.isascii() else ""
     return codecs.lookup(label).name if label in _known else None
+
+
+def check_encoding(encoding: str) -> str:
+    """The codec that a caller asks for by name.  Raises `UsageError` for one that Python does not know."""
+    codec = codec_name(encoding) if isinstance(encoding, str) else None
+    if codec is None:
+        raise UsageError(f"encoding must be a charset that Python knows, not {encoding!r}", argument="encoding")
+    return codec
+
+
+def guess_codec(charset: str | None, body: bytes) -> str:
+    """The codec for a text that says it has that charset: its own, else UTF-8, else what `charset-normalizer` makes of it."""
+    codec = codec_name(charset) if charset is not None else None
+    if codec is not None:
+        return codec
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        try:
+            from charset_normalizer import from_bytes
+        except ImportError:
+            return "utf-8"
+        best = from_bytes(body).best()
+        return best.encoding if best is not None else "utf-8"
+    return "utf-8"

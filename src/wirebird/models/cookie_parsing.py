@@ -17,12 +17,13 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
+from .dates import MONTHS, posix_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from http.cookies import SimpleCookie
 
-__all__ = ["SetCookie", "add_morsel", "format_cookie_date", "parse_cookie_date", "parse_response_cookies", "parse_set_cookie"]
+__all__ = ["SetCookie", "add_morsel", "parse_cookie_date", "parse_response_cookies", "parse_set_cookie"]
 
 MAX_PAIR = 4096  # octets of name and value together (RFC 6265bis 5.6)
 MAX_ATTRIBUTE = 1024  # octets of one attribute's value
@@ -103,10 +104,6 @@ _date_tokens = re.compile(r"[^\t\x20-\x2f\x3b-\x40\x5b-\x60\x7b-\x7e]+").findall
 _time_token = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])").match
 _day_token = re.compile(r"([0-9]{1,2})(?![0-9])").match
 _year_token = re.compile(r"([0-9]{2,4})(?![0-9])").match
-_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTHS = {name.lower(): number for number, name in enumerate(_MONTH_NAMES, 1)}
-_DAY_NAMES = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")  # the first day of 1970 was a Thursday
-_DAYS_IN_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def parse_cookie_date(text: str) -> float | None:
@@ -122,7 +119,7 @@ def parse_cookie_date(text: str) -> float | None:
             time = int(found[1]), int(found[2]), int(found[3])
         elif day is None and (found := _day_token(token)):
             day = int(found[1])
-        elif month is None and (number := _MONTHS.get(token[:3].lower())):
+        elif month is None and (number := MONTHS.get(token[:3].lower())):
             month = number
         elif year is None and (found := _year_token(token)):
             year = int(found[1])
@@ -131,38 +128,7 @@ def parse_cookie_date(text: str) -> float | None:
     if year < 100:
         year += 1900 if year >= 70 else 2000
     hour, minute, second = time
-    if year < 1601 or hour > 23 or minute > 59 or second > 59 or not 1 <= day <= _DAYS_IN_MONTH[month - 1]:
-        return None
-    if month == 2 and day == 29 and (year % 4 or (year % 100 == 0 and year % 400)):
-        return None
-    return float(_days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second)
-
-
-def format_cookie_date(seconds: float) -> str:
-    """POSIX seconds, of the years 1 to 9999, as `Thu, 01 Jan 1970 00:00:00 GMT` (IMF-fixdate, RFC 9110 5.6.7)."""
-    days, rest = divmod(int(seconds // 1), 86400)
-    year, month, day = _civil_from_days(days)
-    clock = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
-    return f"{_DAY_NAMES[days % 7]}, {day:02} {_MONTH_NAMES[month - 1]} {year:04} {clock} GMT"
-
-
-# The year is counted from March, so that the leap day is its last; 400 such years, an era, are always 146097 days.
-
-
-def _days_from_civil(year: int, month: int, day: int) -> int:
-    if month <= 2:
-        year -= 1
-    day_of_year = (153 * ((month - 3) % 12) + 2) // 5 + day - 1
-    return 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719468  # days from 1 March of year 0 to 1970
-
-
-def _civil_from_days(days: int) -> tuple[int, int, int]:
-    era, day_of_era = divmod(days + 719468, 146097)
-    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
-    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    from_march = (5 * day_of_year + 2) // 153
-    month = from_march + 3 if from_march < 10 else from_march - 9
-    return era * 400 + year_of_era + (month <= 2), month, day_of_year - (153 * from_march + 2) // 5 + 1
+    return posix_seconds(year, month, day, hour, minute, second) if year >= 1601 and second < 60 else None
 
 
 # --- for eyes used to http.cookies ------------------------------------------------------------------------------------------

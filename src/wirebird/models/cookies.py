@@ -28,10 +28,10 @@ from .cookie_parsing import (
     SAME_SITE,
     SetCookie,
     add_morsel,
-    format_cookie_date,
     parse_response_cookies,
     parse_set_cookie,
 )
+from .dates import format_http_date
 from .headers import check_token
 from .url import destination
 
@@ -316,7 +316,7 @@ class CookieJar:
             if not cookie.host_only:
                 attributes["domain"] = cookie.domain
             if cookie.expires is not None:
-                attributes["expires"] = format_cookie_date(max(0.0, min(cookie.expires, _LAST_SECOND)))
+                attributes["expires"] = format_http_date(max(0.0, min(cookie.expires, _LAST_SECOND)))
             if cookie.same_site is not None:
                 attributes["samesite"] = cookie.same_site
             attributes.update({key: True for key, on in (("secure", cookie.secure), ("httponly", cookie.http_only)) if on})
