@@ -911,6 +911,22 @@ def test_flows_that_are_none():
                     await client.get(origin.url("/echo"), auth=Flows(*steps))
                 assert client.stats()["in_use"] == 0
 
+            class Coroutine:
+                async def flow(self, request):
+                    return request
+
+            class Generating:
+                async def flow(self, request):
+                    yield request
+
+            class Listing:
+                def flow(self, request):
+                    return [request]
+
+            for auth in (Coroutine(), Generating(), Listing()):
+                with pytest.raises(wirebird.UsageError, match="must be a generator"):
+                    await client.get(origin.url("/echo"), auth=auth)
+
             class Failing:
                 def flow(self, request):
                     yield request

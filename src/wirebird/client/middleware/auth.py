@@ -9,8 +9,9 @@ for credentials after such a body was read, its answer is what the caller gets; 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import aclosing
+from inspect import iscoroutine
 from math import inf
 from time import monotonic
 from typing import Any
@@ -35,6 +36,10 @@ async def authenticate(request: Request, handler: Handler[Request, HttpResponse]
         request = request.copy()
         request.body = once = _Once(body)
     flow = auth.flow(request)
+    if not isinstance(flow, Generator):
+        if iscoroutine(flow):
+            flow.close()  # or it is reported as never awaited
+        raise UsageError(f"the flow of an auth must be a generator, not {type(flow).__name__}", argument="auth")
     outgoing: Request | None = None
     response: HttpResponse | None = None
     try:
