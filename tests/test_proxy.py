@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
 import wirebird
 from origin import Origin, pattern, run
 from proxies import HttpProxy, SocksProxy, basic, credentials
 from wirebird.models.limits import Limits
+from wirebird.models.url import destination, parse_url
+from wirebird.net.proxy_environment import EnvironmentProxies
 from wirebird.protocol.connect import Connect
 from wirebird.protocol.socks5 import REFUSALS, Socks5
 
@@ -203,6 +207,58 @@ def test_no_proxy_with_a_unix_socket():
                 await client.get("http://example.org/", proxy="h:1")
 
     run(main)
+
+
+TEXTS = st.one_of(st.text(max_size=40), st.text("htps:/[]@.1a%*,-\\ \t#?é", max_size=30))
+
+
+@given(TEXTS, st.one_of(st.none(), TEXTS))
+def test_any_text_is_a_proxy_or_a_usage_error(host, auth):
+    for text in (host, f"http://{host}", f"socks5h://u:p@{host}", f"https://{host}@h"):
+        try:
+            proxy = wirebird.Proxy(text, auth)
+        except wirebird.UsageError:
+            continue
+        assert proxy.host.isascii()
+        assert 0 < proxy.port < 65536
+        assert not set(proxy.url) & set("\r\n\t @\\")
+        assert wirebird.Proxy(proxy.url) == wirebird.Proxy(proxy.url)
+
+
+@given(st.lists(TEXTS, max_size=4))
+def test_any_text_is_a_list_of_exceptions_or_a_usage_error(entries):
+    try:
+        proxies = EnvironmentProxies({"all_proxy": "h:1", "no_proxy": ",".join(entries)})
+    except wirebird.UsageError as error:
+        assert error.argument == "no_proxy"
+        return
+    for url in ("http://example.org/", "https://10.0.0.1:8443/", "http://[::1]/"):
+        proxies.choose(destination(parse_url(url)))
+
+
+ANSWER_BYTES = st.one_of(
+    st.binary(max_size=30),
+    st.lists(st.sampled_from([b"HTTP/1.1 ", b"200", b"100 x", b"407 No", b"\r\n", b"\r\n\r\n", b"X: y", b"x"]), max_size=9).map(
+        b"".join
+    ),
+    st.lists(st.sampled_from([b"\x05", b"\x00", b"\x01", b"\x02", b"\x03", b"\x04", b"\xff", b"\x05\x00"]), max_size=30).map(
+        b"".join
+    ),
+)
+
+
+@given(ANSWER_BYTES, st.integers(1, 7), st.booleans())
+def test_any_answer_means_the_same_however_it_is_cut(data, size, socks):
+    def outcome(size: int) -> tuple[Any, ...]:
+        handshake: Any = Socks5("example.org", 443, "u", "p") if socks else Connect("example.org:443")
+        sent = [handshake.begin()]
+        try:
+            sent += [handshake.receive(data[at : at + size]) for at in range(0, len(data), size)]
+        except wirebird.ProxyError as error:
+            return "refused", error.status, handshake.code
+        return handshake.done, handshake.rest, b"".join(sent)
+
+    assert outcome(size) == outcome(len(data) or 1)
 
 
 # -- CONNECT as bytes -----------------------------------------------------------------------------------------------------------

@@ -229,6 +229,20 @@ def test_credentials_that_are_not_taken(kind, scheme, auth, request):
     run(main)
 
 
+def test_a_proxy_that_closes_without_saying_so(tinyproxy):
+    """What the documentation says of tinyproxy: no connection is used twice, and so a POST is never in doubt."""
+
+    async def main():
+        async with Origin() as origin:
+            connector = wirebird.TCPConnector(resolver=NoNames(), conn_max_requests=1)
+            async with wirebird.HTTPClient(connector, proxy=f"127.0.0.1:{tinyproxy[False]}") as client:
+                for _ in range(5):
+                    assert (await client.post(origin.url("/post", host="localhost"), data=b"x")).ok
+                assert client.stats()["opened"] == 5
+
+    run(main)
+
+
 @REAL
 def test_a_target_that_cannot_be_reached(kind, request):
     async def main():

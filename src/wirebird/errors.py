@@ -11,7 +11,7 @@
     │   ├── ConnectError               no connection could be made
     │   ├── TLSError                   the handshake or the certificate failed
     │   ├── ConnectionLost             the peer went away, or the connection broke, mid-exchange
-    │   └── ProxyError                 the proxy refused
+    │   └── ProxyError                 the proxy refused, or is none
     ├── TimeoutError (TimeoutError)    a limit of `Timeouts` ran out; the connection is gone
     │   ├── ConnectTimeout             sock_connect: DNS, TCP, TLS and proxy handshakes of one dial
     │   ├── ReadTimeout                sock_read: one wait for the peer's next bytes
@@ -137,7 +137,10 @@ class ConnectionLost(NetworkError):
 
 
 class ProxyError(NetworkError):
-    """The proxy refused the tunnel; `status` is its answer (None for SOCKS)."""
+    """The proxy cannot be reached, refuses, or answers with something else than its protocol.
+
+    `status` is the status with which it refused a tunnel, None where there is none (SOCKS has none).
+    """
 
     def __init__(self, message: str, *, status: int | None = None, peer: str = "", phase: str = "") -> None:
         super().__init__(message, peer=peer, phase=phase)
