@@ -63,6 +63,7 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/resolver.py", "Resolver"),
     ],
     "tls": [Shown("net/tls.py", "tls_context")],
+    "events": [Shown("client/sse.py", "EventStream"), Shown("protocol/sse.py", "ServerEvent")],
 }
 
 # What a pool offers to its users; the rest is between it and the connector.

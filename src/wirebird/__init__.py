@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .client.forms import MultipartForm
     from .client.http1 import Http1Connection
     from .client.response import HttpResponse
+    from .client.sse import EventStream
     from .errors import (
         BodyConsumed,
         ClientClosed,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from .net.resolver import AsyncResolver, ThreadedResolver
     from .net.timeouts import Timeouts
     from .net.tls import tls_context
+    from .protocol.sse import ServerEvent
 
 __all__ = [
     "AsyncResolver",
@@ -69,6 +71,7 @@ __all__ = [
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
+    "EventStream",
     "HTTPClient",
     "Http1Connection",
     "HttpHeaders",
@@ -88,6 +91,7 @@ __all__ = [
     "ReadTimeout",
     "Request",
     "RequestTimeout",
+    "ServerEvent",
     "SmartPool",
     "StatusError",
     "TCPConnector",
@@ -109,6 +113,7 @@ _homes = {
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
+    "EventStream": "client.sse",
     "HTTPClient": "client.client",
     "Http1Connection": "client.http1",
     "HttpHeaders": "models.headers",
@@ -116,6 +121,7 @@ _homes = {
     "Limits": "models.limits",
     "MultipartForm": "client.forms",
     "Request": "models.message",
+    "ServerEvent": "protocol.sse",
     "SmartPool": "net.pool",
     "TCPConnector": "client.connector",
     "ThreadedResolver": "net.resolver",

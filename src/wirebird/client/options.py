@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..net.timeouts import Timeouts
 
 if TYPE_CHECKING:
+    from ..protocol.codings import CodingLimits
     from .auth import Auth
 
 __all__ = ["Options"]
@@ -21,7 +22,7 @@ class Options:
     """The settings of one request: the client's, unless the call said otherwise.
 
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
-    meant for the origin that it names and no other.
+    meant for the origin that it names and no other.  `coding_limits` take the place of the usual ones.
     """
 
     timeouts: Timeouts
@@ -32,6 +33,7 @@ class Options:
     max_body_size: int | None = None
     cookies: Mapping[str, str] | None = None
     auth: Auth | None = None
+    coding_limits: CodingLimits | None = None
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""
