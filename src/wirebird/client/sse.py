@@ -221,6 +221,7 @@ class EventStream:
         try:
             if parser.error is not None:
                 raise parser.error
+            self._batch = []
             data = await response.read(_READ)
             if data:
                 self.reconnection.fruitless = 0
