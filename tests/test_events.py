@@ -529,14 +529,15 @@ def test_without_reconnecting_what_breaks_it_is_raised() -> None:
     run(main)
 
 
-def test_an_id_that_cannot_be_sent_back() -> None:
+@pytest.mark.parametrize("last", ["\x01", "\x7f", "x" * 8193])
+def test_an_id_that_cannot_be_sent_back(last: str) -> None:
     """To leave it out would lose events, or repeat them."""
 
     async def main() -> None:
-        script = Script(stream(b"id: \x01\ndata: a\n\n"))
+        script = Script(stream(f"id: {last}\ndata: a\n\n".encode()))
         async with Peer(script) as peer, HTTPClient() as client:
             events, _ = on(client.events(peer.url()))
-            assert (await anext(events)).id == "\x01"
+            assert (await anext(events)).id == last
             with pytest.raises(wirebird.InvalidResponse, match="cannot be sent back"):
                 await anext(events)
             assert len(script.heads) == 1

@@ -59,6 +59,9 @@ _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 # No server may have its readers come back faster than this, seconds.
 _LEAST_WAIT: Final = 0.1
 
+# A server that gives out longer ids would not take them back: no usual one accepts such a field.
+_LONGEST_ID: Final = 8192
+
 # A stream goes on for ever and is held to the limits of its events: what it inflates to in all says nothing.
 _ENDLESS: Final = CodingLimits(ratio=10**9, free=10**18, members=10**18)
 
@@ -291,11 +294,10 @@ class EventStream:
         except (TypeError, ValueError) as error:
             raise UsageError(f"headers must be a mapping or pairs of str: {error}", argument="headers") from error
         if last := self._parser.last_event_id:
-            try:
-                headers["Last-Event-ID"] = check_value(last, "Last-Event-ID")
-            except InvalidHeader:
-                # To go on without it would be to lose events, or to get them twice.
-                raise InvalidResponse(f"an event id that cannot be sent back: {last!r:.80}", phase="reconnecting") from None
+            # To go on without it would be to lose events, or to get them twice.
+            if self._opened and not _is_sendable(last):
+                raise InvalidResponse(f"an event id that cannot be sent back: {last!r:.80}", phase="reconnecting")
+            headers["Last-Event-ID"] = last
         return {**given, "headers": headers, "raise_for_status": False}
 
     async def _lost(self, error: WirebirdError | None, asked: float = 0.0) -> None:
@@ -363,6 +365,13 @@ def _check_seconds(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
         raise UsageError(f"{name} must be seconds, not {value!r}", argument=name)
     return value
+
+
+def _is_sendable(last: str) -> bool:
+    try:
+        return len(check_value(last, "Last-Event-ID")) <= _LONGEST_ID
+    except InvalidHeader:
+        return False
 
 
 def _peer_of(response: HttpResponse) -> str:
