@@ -33,6 +33,8 @@ class Callers:
             return partial(client.upload, url, self.upload)
         if workload.operation == "stream":
             return partial(client.stream, url)
+        if workload.operation == "events":
+            return partial(client.events, url)
         return partial(client.get, url)
 
     async def fill(self) -> None:

@@ -73,7 +73,9 @@ class Origin:
             main, secure = self._start_nginx(prefix, certificate)
             self.description = f"{nginx_version(self._nginx)}, one worker; {self.description} for POST and idle connections"
         self.urls = {name: f"{main}/{name}" for name in ("small", "varying", "1mb", "100mb")}
-        self.urls |= {"idle": f"{embedded}/small"} | {name: f"{embedded}/{name}" for name in ("echo", "upload", "hold", "open")}
+        self.urls |= {"idle": f"{embedded}/small"} | {
+            name: f"{embedded}/{name}" for name in ("echo", "upload", "hold", "open", "events")
+        }
         if secure:
             self.urls["tls"] = f"{secure}/small"
 

@@ -10,11 +10,11 @@ from .contenders import PEERS
 from .imports import ImportCost
 from .results import Cell, Results
 from .targets import judge
-from .workloads import WORKLOADS, Workload
+from .workloads import EVENTS, WORKLOADS, Workload
 
 __all__ = ["Circumstances", "render"]
 
-_PACKAGES = ("wirebird", *PEERS, "uvloop")
+_PACKAGES = ("wirebird", *PEERS, "httpx-sse", "uvloop")
 
 
 @dataclass(frozen=True)
@@ -85,19 +85,23 @@ def _section(results: Results, workload: Workload) -> Iterator[str]:
     if workload.note:
         yield workload.note
         yield ""
-    head = _BULK_HEAD if workload.bulk else _HEAD
+    head, row = _BULK_HEAD, _bulk_row
+    if workload.operation == "events":
+        head, row = _EVENTS_HEAD, _events_row
+    elif not workload.bulk:
+        head, row = _HEAD, _row
     for loop in results.loops(workload.name):
         yield f"| {loop} | " + " | ".join(head) + " |"
         yield "|---|" + "---:|" * (len(head) - 1) + "---|"
         cells = {name: results.cell(workload.name, loop, name) for name in results.contenders(workload.name, loop)}
         for name, cell in cells.items():
-            row = _bulk_row if workload.bulk else _row
             yield f"| {name} | " + " | ".join(row(cell, cells.get("bare") or Cell(), cells.get("wirebird") or Cell())) + " |"
         yield ""
 
 
 _HEAD = ("requests/s", "±", "CPU µs/request", "busy", "speed, of bare", "CPU, × bare", "wirebird's speed, × this", "remarks")
 _BULK_HEAD = ("MB/s", "±", "CPU-s/GB", "busy", "CPU, × bare", "its CPU, × wirebird's", "peak growth, MiB", "remarks")
+_EVENTS_HEAD = ("events/s", "±", "CPU µs/event", "busy", "wirebird's speed, × this", "its CPU, × wirebird's", "remarks")
 
 
 def _row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:
@@ -122,6 +126,18 @@ def _bulk_row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:
         _ratio(cell.cpu(), bare.cpu(), ".2f"),
         _ratio(cell.cpu(), ours.cpu(), ".2f"),
         _number(cell.get("growth"), ".1f", 1 / 2**20),
+        cell.remarks() or ("" if cell.runs else "not run"),
+    )
+
+
+def _events_row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:
+    return (
+        _number(cell.rate(), ",.0f", EVENTS),
+        _number(cell.spread(), ".0%"),
+        _number(cell.cpu(), ".2f", 1e6 / EVENTS),
+        _number(cell.busy(), ".0%"),
+        _ratio(ours.rate(), cell.rate(), ".2f"),
+        _ratio(cell.cpu(), ours.cpu(), ".2f"),
         cell.remarks() or ("" if cell.runs else "not run"),
     )
 

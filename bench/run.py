@@ -40,7 +40,7 @@ async def measure(task: dict[str, Any], contestants: list[Any]) -> dict[str, Any
         gc.collect()
         result["open"] = await count_open(task["urls"]["open"])
         result["per_idle"] = (resident_size() - before) / max(1, result["open"])
-    if workload.bulk:
+    if workload.long:
         await build(task, WORKLOADS["get_small_1"], contestant).turn(0.02)
         gc.collect()
         reset_peak()

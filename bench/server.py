@@ -16,7 +16,7 @@ from typing import cast
 
 from .limits import raise_open_files
 from .loops import new_loop
-from .workloads import HUGE, LARGE, SMALL_BODY
+from .workloads import EVENT_BLOCK, EVENTS, HUGE, LARGE, SMALL_BODY, event
 
 __all__ = ["main"]
 
@@ -31,6 +31,20 @@ _FIXED = b"".join(
 )
 _VARYING = _FIXED[:-2] + b'X-Request-Id: %032x\r\nETag: "%032x"\r\nX-Trace: %032x\r\n\r\n'
 _SMALL = _FIXED % len(SMALL_BODY) + SMALL_BODY
+_STREAM = b"".join(
+    (
+        b"HTTP/1.1 200 OK\r\nServer: embedded\r\nDate: Mon, 02 Nov 2026 10:00:00 GMT\r\nConnection: keep-alive\r\n",
+        b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n",
+    )
+)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_EVENTS = b"".join([chunk(event(number)) for number in range(EVENT_BLOCK)])
+_LAST_EVENTS = b"".join([chunk(event(number)) for number in range(EVENT_BLOCK - 1)]) + chunk(b"data: [DONE]\n\n") + chunk(b"")
 _QUIET = 3.0  # seconds without a newcomer after which the held answers are given anyway
 
 
@@ -51,6 +65,8 @@ class Exchange(asyncio.BufferedProtocol):
         self.body: list[bytes] | None = None  # kept for the echo only
         self.received = 0
         self.pending = 0  # body bytes still to be written
+        self.blocks = 0  # of events, still to be written
+        self.paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -154,6 +170,10 @@ class Exchange(asyncio.BufferedProtocol):
             self.transport.write(_FIXED % HUGE)
             self.pending = HUGE
             self.resume_writing()
+        elif self.path == b"/events":
+            self.transport.write(_STREAM)
+            self.blocks = EVENTS // EVENT_BLOCK
+            self.resume_writing()
         elif self.path == b"/open":
             body = b"%d" % Exchange.open_connections
             self.transport.write(_FIXED % len(body) + body)
@@ -171,6 +191,9 @@ class Exchange(asyncio.BufferedProtocol):
             piece = min(self.pending, LARGE)
             self.pending -= piece
             self.transport.write(_ZEROS if piece == LARGE else _ZEROS[:piece])
+        while self.blocks and not self.paused:
+            self.blocks -= 1
+            self.transport.write(_EVENTS if self.blocks else _LAST_EVENTS)
 
     def hold(self, wanted: int) -> None:
         """Answer when `wanted` connections wait, or when no other has come for a while."""

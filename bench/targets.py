@@ -39,6 +39,7 @@ def judge(results: Results) -> list[Verdict]:
     for workload, title in (("stream_100mb", "100 MB streamed"), ("upload_100mb", "100 MB uploaded")):
         for loop in results.loops(workload):
             verdicts.extend(_bulk(results, workload, title, loop))
+    verdicts.extend(_events(results, loop) for loop in results.loops("sse_100k"))
     verdicts.extend(_memory(results))
     cost = results.imports.get("wirebird")
     if isinstance(cost, ImportCost):
@@ -121,6 +122,17 @@ def _bulk(results: Results, workload: str, title: str, loop: str) -> Iterator[Ve
         yield _missing(title, loop, "peak growth < 8 MiB", ours)
     else:
         yield Verdict(title, loop, "peak growth < 8 MiB", f"{growth / _MIB:.1f} MiB", growth < 8 * _MIB)
+
+
+def _events(results: Results, loop: str) -> Verdict:
+    """By the clock and by the processor: it has to be both."""
+    ours, theirs = results.cell("sse_100k", loop, "wirebird"), results.cell("sse_100k", loop, "httpx")
+    title, limit = "100,000 Server-Sent Events", "≥ 3 × httpx with httpx-sse"
+    mine, other, my_cpu, other_cpu = ours.rate(), theirs.rate(), ours.cpu(), theirs.cpu()
+    if not (mine and other and my_cpu and other_cpu):
+        return _missing(title, loop, limit, ours, theirs)
+    speed, by_cpu = mine / other, other_cpu / my_cpu
+    return Verdict(title, loop, limit, f"{speed:.1f} (by CPU {by_cpu:.1f})", min(speed, by_cpu) >= 3)
 
 
 def _memory(results: Results) -> Iterator[Verdict]:

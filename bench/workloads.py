@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["HUGE", "JSON_BODY", "LARGE", "SMALL_BODY", "WORKLOADS", "Workload"]
+__all__ = ["EVENTS", "EVENT_BLOCK", "HUGE", "JSON_BODY", "LARGE", "SMALL_BODY", "WORKLOADS", "Workload", "event"]
 
 SMALL_BODY = b'{"message": "Hello, World!", "id": 1234567890, "ok": true}'  # 58 bytes
 JSON_BODY: dict[str, Any] = {"id": 1234567890, "name": "wirebird", "tags": ["fast", "strict"], "price": 12.5, "active": True}
 LARGE = 1024 * 1024
 HUGE = 100 * 1000 * 1000
+EVENTS = 100_000
+EVENT_BLOCK = 25  # events that the server writes at once, each in a chunk of its own
+
+
+def event(number: int) -> bytes:
+    """One event of a chat completion, as language models stream it: 186 bytes or so."""
+    text = f" word{number % 97}"
+    choice = f'{{"index":0,"delta":{{"content":"{text}"}},"logprobs":null,"finish_reason":null}}'
+    head = '"id":"chatcmpl-Bh2kQ8wNfS0aXz","object":"chat.completion.chunk","created":1764000000,"model":"m-4o"'
+    return f'data: {{{head},"choices":[{choice}]}}\n\n'.encode()
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,18 @@ class Workload:
     rounds: int = 99
     bare: bool = True
     limit: float = 20.0  # seconds after which a run is stopped
+    contenders: tuple[str, ...] | None = None  # those that can do it; `None` is all
     note: str = ""
 
     @property
     def bulk(self) -> bool:
         """Whether bytes, not requests, are what counts."""
         return self.operation in ("stream", "upload")
+
+    @property
+    def long(self) -> bool:
+        """Whether one call takes so long that something else must do to warm up."""
+        return self.bulk or self.operation == "events"
 
 
 _SMALL = len(SMALL_BODY)
@@ -93,6 +109,23 @@ _ROWS = (
         1,
         HUGE,
         note="Where a library takes no file object, it gets a generator that reads 256 KiB at a time.",
+    ),
+    Workload(
+        "sse_100k",
+        "100,000 Server-Sent Events of a chat completion",
+        "events",
+        "events",
+        1,
+        1,
+        EVENTS,
+        rounds=2,
+        bare=False,
+        limit=60.0,
+        contenders=("wirebird", "httpx", "aiohttp"),
+        note=(
+            "Each event in a chunk of its own, 25 of them in one write of the server. httpx reads with httpx-sse; aiohttp, which "
+            "has no such reader, with one written by hand that joins the data lines and no more. The others have none either."
+        ),
     ),
     Workload(
         "idle_10",

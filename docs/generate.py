@@ -78,6 +78,7 @@ PAGES: dict[str, list[Shown]] = {
     ],
     "proxies": [Shown("net/proxy.py", "Proxy")],
     "tls": [Shown("net/tls.py", "tls_context")],
+    "events": [Shown("client/sse.py", "EventStream"), Shown("protocol/sse.py", "ServerEvent")],
 }
 
 # What a pool offers to its users; the rest is between it and the connector.

@@ -121,6 +121,8 @@ class DocsOrigin:
             "/members": Guard("SHA-256", user="reader", password="open sesame").handle,
             "/token": _body("application/json", b'{"access_token": "fresh"}'),
             "/private": _private,
+            "/ticker": _ticker,
+            "/chat": _chat,
         }
         for path, answer in answers.items():
             origin.on(path, answer)
@@ -174,6 +176,22 @@ def _body(kind: str, body: bytes) -> Handler:
 async def _count(asked: Asked, wire: Wire) -> None:
     body = json.dumps({"received": len(asked.body), "chunked": asked.chunked}).encode()
     await wire.respond(200, [("Content-Type", "application/json")], body, reason="OK")
+
+
+async def _ticker(asked: Asked, wire: Wire) -> None:
+    """Three events, those behind Last-Event-ID; 204 if there are none."""
+    after = int(asked.headers.get("last-event-id", "0"))
+    events = [f"id: {number}\ndata: {word}\n\n" for number, word in enumerate(("one", "two", "three"), 1) if number > after]
+    if events:
+        await wire.respond(200, [("Content-Type", "text/event-stream")], "".join(["retry: 100\n", *events]).encode(), reason="OK")
+    else:
+        await wire.respond(204)
+
+
+async def _chat(asked: Asked, wire: Wire) -> None:
+    words = [json.dumps({"choices": [{"index": 0, "delta": {"content": word}}]}) for word in ("Hello", ",", " world")]
+    body = "".join([f"data: {data}\n\n" for data in (*words, "[DONE]")])
+    await wire.respond(200, [("Content-Type", "text/event-stream")], body.encode(), reason="OK")
 
 
 async def _cut(asked: Asked, wire: Wire) -> None:

@@ -159,6 +159,27 @@ def test_bulk_and_memory_targets():
 
 
 @pytest.mark.parametrize(
+    ("speed", "cpu", "met"), [(3.1, 3.1, True), (2.9, 5.0, False), (5.0, 2.9, False)], ids=["both", "too slow", "too dear"]
+)
+def test_events_are_judged_by_clock_and_processor(speed, cpu, met):
+    results = Results()
+    results.cells["sse_100k", "asyncio", "wirebird"].runs.append(run(1, 1.0, 0.5))
+    results.cells["sse_100k", "asyncio", "httpx"].runs.append(run(1, speed, 0.5 * cpu))
+    (verdict,) = [verdict for verdict in judge(results) if "Events" in verdict.target]
+    assert (verdict.measured, verdict.met) == (f"{speed:.1f} (by CPU {cpu:.1f})", met)
+    assert "| wirebird | 100,000 | – | 5.00 | 50% | 1.00 | 1.00 |  |" in render(results, AROUND)
+
+
+def test_events_against_the_embedded_server():
+    done = bench("--only", "sse", "--contenders", "wirebird,aiosonic", "--seconds", "0.03", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stdout, ("wirebird", "aiosonic"))
+    assert list(rows) == ["wirebird"]  # those that cannot read events are not asked
+    assert rows["wirebird"][-1] == ""
+    assert float(rows["wirebird"][0].replace(",", "")) > 1000
+
+
+@pytest.mark.parametrize(
     ("head", "expected"),
     [
         (b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n", (b"/small", 0)),

@@ -21,11 +21,11 @@ from test_layers import ROOT
 
 NAMES = """
     AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost
-    Cookie CookieJar CyclicQueuePool DNSError DecodingError DigestAuth HTTPClient Http1Connection HttpHeaders HttpResponse
-    IncompleteBody InvalidHeader InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits MultipartForm NetrcAuth
-    NetworkError PoolTimeout ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry
-    RetryBudget SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects
-    UsageError WirebirdError __version__ load_cookies save_cookies tls_context
+    Cookie CookieJar CyclicQueuePool DNSError DecodingError DigestAuth EventStream HTTPClient Http1Connection HttpHeaders
+    HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits MultipartForm
+    NetrcAuth NetworkError PoolTimeout ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout
+    Retry RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts
+    TooManyRedirects UsageError WirebirdError __version__ load_cookies save_cookies tls_context
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -48,6 +48,7 @@ SIGNATURES = {
         multipart=False, verify=True, ssl=None, timeouts=None, follow=None, http2=False, *, files=None, cookies=None,
         raise_for_status=None, auth=None, proxy=None""",
     "HTTPClient.stream": "method, url",
+    "HTTPClient.events": "url",
     "HTTPClient.wait_requests": "timeout=30",
     "HTTPClient.close": "",
     "HTTPClient.shutdown": "",
@@ -107,6 +108,10 @@ BEYOND = {
     "Proxy": {"ssl"},
     "DigestAuth": {"qop"},
     "HTTPClient.request": {"max_redirects", "retries"},
+    "HTTPClient.events": {
+        *("method", "last_event_id", "reconnect", "max_reconnects", "reconnection_time", "max_wait", "heartbeat", "max_line"),
+        *("max_event", "follow"),
+    },
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},
 }

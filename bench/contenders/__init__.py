@@ -1,4 +1,4 @@
-"""The libraries that are compared: one file each, all with the same five methods.
+"""The libraries that are compared: one file each, all with the same methods; `events` only those that can.
 
 Each is used as its documentation recommends for speed: one client for all requests, its limit of connections set to what the
 workload asks for, the body always read to the end, the status always looked at.  Time limits are each library's own defaults, but
@@ -47,6 +47,9 @@ class Contender(Protocol):
 
     async def upload(self, url: str, path: str) -> int:
         """Post the file at `path`; return the value of `received` in the JSON answer."""
+
+    async def events(self, url: str) -> int:
+        """Read an event stream to its end; return the number of events, or -1 if the last one is not `[DONE]`."""
 
 
 def load(name: str) -> type[Contender]:

@@ -39,6 +39,21 @@ class Client:
                 total += len(chunk)
         return total
 
+    async def events(self, url: str) -> int:
+        count, last = 0, ""
+        lines: list[str] = []
+        async with self.session.get(url, allow_redirects=False, headers={"Accept": "text/event-stream"}) as response:
+            if response.status != 200:
+                raise UnexpectedStatus(response.status)
+            async for line in response.content:
+                if line.startswith(b"data:"):
+                    lines.append(line[5:].decode().removeprefix(" ").rstrip("\r\n"))
+                elif line in (b"\n", b"\r\n") and lines:
+                    last = "\n".join(lines)
+                    lines = []
+                    count += 1
+        return count if last == "[DONE]" else -1
+
     async def upload(self, url: str, path: str) -> int:
         with open(path, "rb") as file:
             async with self.session.post(url, data=file, allow_redirects=False) as response:

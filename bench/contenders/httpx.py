@@ -43,6 +43,18 @@ class Client:
                 total += len(chunk)
         return total
 
+    async def events(self, url: str) -> int:
+        from httpx_sse import aconnect_sse
+
+        count, last = 0, ""
+        async with aconnect_sse(self.client, "GET", url) as source:
+            if source.response.status_code != 200:
+                raise UnexpectedStatus(source.response.status_code)
+            async for event in source.aiter_sse():
+                count += 1
+                last = event.data
+        return count if last == "[DONE]" else -1
+
     async def upload(self, url: str, path: str) -> int:
         headers = {"Content-Length": str(os.path.getsize(path))}
         response = await self.client.post(url, content=async_pieces(path), headers=headers)

@@ -41,6 +41,13 @@ class Client:
                 total += len(chunk)
         return total
 
+    async def events(self, url: str) -> int:
+        count, last = 0, ""
+        async for event in self.client.events(url, reconnect=False):
+            count += 1
+            last = event.data
+        return count if last == "[DONE]" else -1
+
     async def upload(self, url: str, path: str) -> int:
         with open(path, "rb") as file:
             response = await self.client.post(url, data=file)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .client.netrc_auth import NetrcAuth
     from .client.response import HttpResponse
     from .client.retry import Backoff, Retry, RetryBudget
+    from .client.sse import EventStream
     from .errors import (
         BodyConsumed,
         ClientClosed,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from .net.resolver import AsyncResolver, ThreadedResolver
     from .net.timeouts import Timeouts
     from .net.tls import tls_context
+    from .protocol.sse import ServerEvent
 
 __all__ = [
     "AsyncResolver",
@@ -80,6 +82,7 @@ __all__ = [
     "DNSError",
     "DecodingError",
     "DigestAuth",
+    "EventStream",
     "HTTPClient",
     "Http1Connection",
     "HttpHeaders",
@@ -105,6 +108,7 @@ __all__ = [
     "RequestTimeout",
     "Retry",
     "RetryBudget",
+    "ServerEvent",
     "SmartPool",
     "StatusError",
     "TCPConnector",
@@ -124,26 +128,28 @@ __all__ = [
 _homes = {
     "AsyncResolver": "net.resolver",
     "Auth": "client.auth",
+    "Backoff": "client.retry",
     "BasicAuth": "client.auth",
     "BearerAuth": "client.auth",
-    "Backoff": "client.retry",
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
     "DigestAuth": "client.digest_auth",
+    "EventStream": "client.sse",
     "HTTPClient": "client.client",
     "Http1Connection": "client.http1",
     "HttpHeaders": "models.headers",
     "HttpResponse": "client.response",
     "Limits": "models.limits",
     "MultipartForm": "client.forms",
-    "Proxy": "net.proxy",
     "NetrcAuth": "client.netrc_auth",
-    "ReadBody": "client.auth",
+    "Proxy": "net.proxy",
     "RateLimit": "client.middleware.rate_limit",
+    "ReadBody": "client.auth",
     "Request": "models.message",
     "Retry": "client.retry",
     "RetryBudget": "client.retry",
+    "ServerEvent": "protocol.sse",
     "SmartPool": "net.pool",
     "TCPConnector": "client.connector",
     "ThreadedResolver": "net.resolver",

@@ -256,6 +256,11 @@ class HTTPClient(Verbs):
     # -- what there is to see ------------------------------------------------------------------------------------------
 
     @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
     def cookies(self) -> CookieJar:
         """The cookie jar; empty and unused unless the client handles cookies."""
         if self._jar is None:

@@ -13,6 +13,7 @@ from ..net.timeouts import Timeouts
 if TYPE_CHECKING:
     from ..net.proxy import Proxy
     from ..net.proxy_environment import EnvironmentProxies
+    from ..protocol.codings import CodingLimits
     from .auth import Auth
     from .retry import Retry
 
@@ -25,7 +26,7 @@ class Options:
 
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
     meant for the origin that it names and no other.  `proxy` chooses for each hop, None for none; `retries` is the policy, None
-    to send once.
+    to send once; `coding_limits` take the place of the usual ones.
     """
 
     timeouts: Timeouts
@@ -38,6 +39,7 @@ class Options:
     auth: Auth | None = None
     proxy: Proxy | EnvironmentProxies | None = None
     retries: Retry | None = None
+    coding_limits: CodingLimits | None = None
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""

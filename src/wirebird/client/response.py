@@ -126,7 +126,7 @@ class HttpResponse:
         else:
             replaced = HttpResponse(head, body, self._source, None, self.elapsed)
             replaced.history = self.history
-            self._let_go()
+            self.abandon()
         return replaced
 
     def belong_to(self, request: Request) -> None:
@@ -455,20 +455,25 @@ class HttpResponse:
             self._streamed = True
         self._decoder = None
         if self.head.is_coded() and self._setting("auto_decompress", True):
-            from ..protocol.codings import make_decoder
+            from ..protocol.codings import DEFAULT_CODING_LIMITS, make_decoder
 
-            self._decoder = make_decoder(self.head.codings(), max_size=self._setting("max_body_size", None))
+            limits = self._setting("coding_limits", None) or DEFAULT_CODING_LIMITS
+            self._decoder = make_decoder(self.head.codings(), limits=limits, max_size=self._setting("max_body_size", None))
         return self._decoder
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Let go of a body that is not wanted.  What is here can still be read; the connection is closed if the rest is long."""
-        self._let_go()
+        self.abandon()
 
-    def _let_go(self) -> None:
+    def abandon(self, *, at_once: bool = False) -> None:
+        """`close` where nothing can be awaited.  With `at_once` the connection is closed, however short the rest may be."""
         if self._incoming is not None and not self._incoming.complete:
-            self._incoming.dismiss()
+            if at_once:
+                self._incoming.drop()
+            else:
+                self._incoming.dismiss()
 
     async def __aenter__(self) -> HttpResponse:
         return self

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..net.proxy import ProxyLike
     from .auth import AuthLike
     from .retry import Retry
+    from .sse import EventStream
 
 __all__ = ["BodyOptions", "MoreOptions", "Stream", "Verbs"]
 
@@ -375,6 +376,56 @@ class Verbs:
     def stream(self, method: str, url: str | URL, **options: Any) -> Stream:
         """`async with client.stream("GET", url) as response`: `request` as a context manager and nothing else."""
         return Stream(self.request(url, method, **options))
+
+    def events(
+        self,
+        url: str | URL,
+        method: str = "GET",
+        *,
+        last_event_id: str = "",
+        reconnect: bool | None = None,
+        max_reconnects: int | None = None,
+        reconnection_time: float = 3.0,
+        max_wait: float = 60.0,
+        heartbeat: float | None = None,
+        max_line: int = 4_194_304,
+        max_event: int = 16_777_216,
+        follow: bool = True,
+        **options: Any,
+    ) -> EventStream:
+        """Server-Sent Events: `async for event in client.events(url)`, or `async with` it, which connects at once.
+
+        last_event_id      sent as `Last-Event-ID`: where an earlier stream ended
+        reconnect          ask again when the stream ends or breaks; None is True for GET and False for other methods, which would
+                           do again what they did.  The first connection must succeed
+        max_reconnects     so many in a row that bring nothing; None for no limit
+        reconnection_time  seconds before the next connection, unless the server says `retry`; doubled while they bring nothing
+        max_wait           seconds that it is never longer, whatever the server says
+        heartbeat          seconds without a byte, be it a comment, after which the connection is given up for dead; None is
+                           `sock_read` of the time limits
+        max_line, max_event  bytes of one line, characters of the data lines of one event
+        follow             redirects, True here
+        options            the keywords of `request`, data and json for a POST among them
+
+        204 ends the stream.  Raises `UsageError` for a bad argument; in iteration `StatusError` for any status but 200 (after the
+        first connection 408, 425, 429, 500, 502, 503 and 504 are asked again), `InvalidResponse` for a body that is not
+        `text/event-stream`, `LimitExceeded`, and without `reconnect` what ended the body early.
+        """
+        from ..protocol.sse import EventParser
+        from .sse import EventStream, Reconnection
+
+        call = self.request(url, method, follow=follow, **options)
+        return EventStream(
+            self,  # type: ignore[arg-type]
+            call.method,
+            url,
+            call._given,
+            EventParser(max_line, max_event, last_event_id),
+            Reconnection(reconnection_time, max_wait),
+            reconnect=reconnect,
+            max_reconnects=max_reconnects,
+            heartbeat=heartbeat,
+        )
 
 
 class Stream:

@@ -73,6 +73,7 @@ Event: TypeAlias = "Head | bytes | End"
 
 # RFC 9112 7.1: 1*HEXDIG, capped, and extensions that are looked over and ignored.  No white space: senders have no use for it.
 _chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;([\t\x20-\x7e\x80-\xff]*))?\r\n").fullmatch
+_plain_chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 _chunk_start = re.compile(rb"[0-9A-Fa-f]{0,16}(?:(?<=[0-9A-Fa-f]);[\t\x20-\x7e\x80-\xff]*)?(?:(?<=[^\r])\r)?").fullmatch
 _bare_newline = re.compile(rb"(?<!\r)\n").search
 _token_first = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]").match
@@ -354,6 +355,10 @@ class Parser:
         while pos < end:
             state = self.state
             if state is CHUNK_SIZE:
+                if not self._pending:
+                    pos = self._whole_chunks(data, pos, pieces)
+                    if pos == end:
+                        break
                 line_end = data.find(b"\n", pos, pos + limit)
                 if self._pending or line_end < 0:
                     line, pos = self._gather(data, pos, b"\n", limit)
@@ -379,6 +384,21 @@ class Parser:
                     self.state = CHUNK_SIZE
         if pieces:
             events.append(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        return pos
+
+    def _whole_chunks(self, data: bytes, pos: int, pieces: list[bytes]) -> int:
+        """The chunks that are there from size to CRLF, with nothing unusual about them: event streams are made of small ones."""
+        received = 0
+        while (line := _plain_chunk_line(data, pos)) is not None:
+            start = line.end()
+            size = int(line[1], 16)
+            stop = start + size
+            if not size or not data.startswith(b"\r\n", stop):
+                break  # the last one, or one that is not whole, or wrong
+            pieces.append(data[start:stop])
+            received += size
+            pos = stop + 2
+        self.received += received
         return pos
 
     def _chunk_line(self, line: bytes) -> None:
