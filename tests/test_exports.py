@@ -20,11 +20,12 @@ from layers import read_sources
 from test_layers import ROOT
 
 NAMES = """
-    AsyncResolver BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar CyclicQueuePool DNSError
-    DecodingError HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse
-    InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError ProxyError ReadTimeout Request
-    RequestTimeout SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError
-    WirebirdError __version__ load_cookies save_cookies tls_context
+    AsyncResolver BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionInfo ConnectionLost Cookie CookieJar
+    CyclicQueuePool DNSError DecodingError Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse
+    IncompleteBody InvalidHeader InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits LogObserver MultipartForm
+    NetworkError PoolTimeout ProtocolError ProxyError ReadTimeout Request RequestTimeout SmartPool StatusError TCPConnector
+    TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError WirebirdError __version__ load_cookies
+    save_cookies tls_context
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -98,7 +99,7 @@ LATER = {
 # Parameters beyond those: all of them must have a default.
 BEYOND = {
     "TCPConnector": {"limits"},
-    "HTTPClient": {"network_middlewares"},
+    "HTTPClient": {"network_middlewares", "observers"},
     "HTTPClient.request": {"max_redirects"},
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},

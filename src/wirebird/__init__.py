@@ -17,8 +17,11 @@ from ._version import VERSION as __version__
 if TYPE_CHECKING:
     from .client.client import HTTPClient
     from .client.connector import TCPConnector
+    from .client.exchange import ConnectionInfo, Exchange
     from .client.forms import MultipartForm
+    from .client.har import HarRecorder
     from .client.http1 import Http1Connection
+    from .client.log_observer import LogObserver
     from .client.response import HttpResponse
     from .errors import (
         BodyConsumed,
@@ -63,13 +66,16 @@ __all__ = [
     "ClientClosed",
     "ConnectError",
     "ConnectTimeout",
+    "ConnectionInfo",
     "ConnectionLost",
     "Cookie",
     "CookieJar",
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
+    "Exchange",
     "HTTPClient",
+    "HarRecorder",
     "Http1Connection",
     "HttpHeaders",
     "HttpResponse",
@@ -80,6 +86,7 @@ __all__ = [
     "InvalidURL",
     "LimitExceeded",
     "Limits",
+    "LogObserver",
     "MultipartForm",
     "NetworkError",
     "PoolTimeout",
@@ -106,14 +113,18 @@ __all__ = [
 
 _homes = {
     "AsyncResolver": "net.resolver",
+    "ConnectionInfo": "client.exchange",
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
+    "Exchange": "client.exchange",
     "HTTPClient": "client.client",
+    "HarRecorder": "client.har",
     "Http1Connection": "client.http1",
     "HttpHeaders": "models.headers",
     "HttpResponse": "client.response",
     "Limits": "models.limits",
+    "LogObserver": "client.log_observer",
     "MultipartForm": "client.forms",
     "Request": "models.message",
     "SmartPool": "net.pool",

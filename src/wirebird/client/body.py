@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import BodyConsumed, LimitExceeded, WirebirdError
 from ..net.timeouts import NEVER
@@ -18,7 +18,7 @@ from ..net.timeouts import NEVER
 if TYPE_CHECKING:
     from .http1 import Http1Connection
 
-__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing"]
+__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing", "Watcher"]
 
 READ_AHEAD: Final = 65536
 
@@ -89,6 +89,16 @@ class Landing:
         return self._io.getvalue()
 
 
+class Watcher(Protocol):
+    """What wants to know how a body fares.  It may be told of the end more than once, and of reading after the end."""
+
+    def read(self, piece: bytes) -> None:
+        """The caller was given `piece`, as it came."""
+
+    def ended(self, error: BaseException | None, received: int) -> None:
+        """There is no more to come from the connection, which brought `received` bytes; `error` is None if that was all."""
+
+
 class Incoming:
     """A response body on its way.  One reader at a time, or several who collect it whole."""
 
@@ -108,6 +118,7 @@ class Incoming:
         "total_at",
         "trailers",
         "unwanted",
+        "watcher",
     )
 
     def __init__(self, connection: Http1Connection | None, whole: bytes | None = None) -> None:
@@ -125,6 +136,7 @@ class Incoming:
         self.trailers = b""
         self.received = 0
         self.unwanted = False
+        self.watcher: Watcher | None = None
         # The request's: binding for a body that is collected, not for one that is streamed.
         self.total_at = connection.total_at if connection is not None else NEVER
         if whole is not None:
@@ -165,12 +177,16 @@ class Incoming:
         """That was the last piece."""
         self.complete = True
         self.trailers = trailers
+        if self.watcher is not None:
+            self.watcher.ended(None, self._count())
         self._connection = None
         self._wake()
 
     def fail(self, error: BaseException) -> None:
         """There will be no more, and it is not complete."""
         self.error = error
+        if self.watcher is not None:
+            self.watcher.ended(error, self._count())
         self._connection = None
         self._wake()
 
@@ -179,6 +195,18 @@ class Incoming:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    # -- the observer's side -------------------------------------------------------------------------------------------
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have `watcher` told what is read and how it ended; at once, if it has."""
+        self.watcher = watcher
+        if self.complete or (self.error is not None and self._connection is None):
+            watcher.ended(None if self.complete else self.error, self._count())
+
+    def _count(self) -> int:
+        """Bytes of the body that have arrived; only what is here once the connection is gone, and nothing was read by then."""
+        return self._connection.parser.received if self._connection is not None else self._buffered
 
     # -- the reader's side ---------------------------------------------------------------------------------------------
 
@@ -194,6 +222,8 @@ class Incoming:
         piece = first.finish() if isinstance(first, Landing) else first
         self._buffered -= len(piece)
         self._check_room()
+        if self.watcher is not None:
+            self.watcher.read(piece)
         return piece
 
     def _check_room(self) -> None:
@@ -243,7 +273,11 @@ class Incoming:
                 raise self._too_large(max_size)
         if max_size is not None and self._buffered > max_size:
             raise self._too_large(max_size)
-        whole = self._whole if self._whole is not None else self._joined()
+        whole = self._whole
+        if whole is None:
+            whole = self._joined()
+            if self.watcher is not None:
+                self.watcher.read(whole)
         self._whole = whole if self._readers else None
         return whole
 
@@ -282,6 +316,8 @@ class Incoming:
         connection, self._connection = self._connection, None
         if connection is not None:
             self.error = BodyConsumed("the response was closed before its body was read")
+            if self.watcher is not None:
+                self.watcher.ended(self.error, connection.parser.received)
             connection.give_up()
             self._wake()
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..models.cookies import CookieJar
     from .auth import Auth, AuthLike
+    from .exchange import Observer
 
 
 __all__ = ["HTTPClient", "Stats"]
@@ -70,6 +71,7 @@ class HTTPClient(Verbs):
     max_body_size     bytes that `content`, `text` and `json` take at the most, after decoding; None for no limit
     middlewares       `async def mw(request, handler) -> response` around each call; the first is the outermost
     network_middlewares  the same around each exchange: every hop of a redirect, every attempt of a retry
+    observers         `def observer(exchange, phase)`, told of every phase of each exchange, as `LogObserver` and `HarRecorder`
 
     May be made before an event loop runs; it belongs to the loop of its first request, and begins anew on another one.
     Raises `UsageError` for a bad argument, naming it.
@@ -96,6 +98,7 @@ class HTTPClient(Verbs):
         max_body_size: int | None = None,
         middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
         network_middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
+        observers: Sequence[Observer] = (),
     ) -> None:
         _check_timeouts(timeouts)
         _check_number("max_redirects", max_redirects)
@@ -146,10 +149,16 @@ class HTTPClient(Verbs):
             self._auth = read_auth(auth)
         self._middlewares = tuple(middlewares)
         self._network_middlewares = tuple(network_middlewares)
+        self._observers: tuple[Observer, ...] = ()
+        if observers:
+            from .observation import read_observers
+
+            self._observers = read_observers(observers)
         self._handlers: dict[tuple[bool, int, bool, bool], Handler[Request, HttpResponse]] = {}
         self._plain = max_body_size is None and not (
             self._middlewares
             or self._network_middlewares
+            or self._observers
             or self._sender
             or self._auth
             or self._jar is not None
@@ -318,7 +327,11 @@ class HTTPClient(Verbs):
 
                 layers.append(handle_cookies(self._jar))
             layers += self._network_middlewares
-            send = self.transport.send if self._sender is None else self._sender.send
+            send: Handler[Request, HttpResponse] = self.transport.send if self._sender is None else self._sender.send
+            if self._observers:
+                from .observation import observed
+
+                send = observed(send, self._observers, over_network=self._sender is None)
             handler = self._handlers[key] = compose(layers, send)
         return handler
 
