@@ -11,6 +11,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ..errors import UsageError
 from .headers import HttpHeaders
 from .redaction import HideLike, hidden_field, hidden_params, read_hide
 
@@ -63,10 +64,18 @@ def curl_command(
         words += data
     elif body is not None:
         path = getattr(body, "path", None)
-        if body.size() is None and "transfer-encoding" not in headers:
+        if path is None and "transfer-encoding" not in headers and not _is_sized(body):
             words += ["--header", "'Transfer-Encoding: chunked'"]
         words += ["--data-binary", _word(f"@{path or '-'}")]
     return f"{pipe}{' '.join([*words, _word(url)])}"
+
+
+def _is_sized(body: SizedBody) -> bool:
+    """Whether the body was, or will be, sent with a length; one that is used up may not say."""
+    try:
+        return body.size() is not None
+    except UsageError:
+        return True
 
 
 def _fields(headers: HttpHeaders, names: frozenset[str], with_body: bool) -> list[str]:
