@@ -31,17 +31,32 @@ HideLike: TypeAlias = "bool | Collection[str]"
 
 _WELL_KNOWN: Final = frozenset(
     {
-        *("accesstoken", "amzcredential", "amzsecuritytoken", "amzsignature", "apikey", "apitoken", "assertion", "auth"),
-        *("authkey", "authorization", "authtoken", "bearer", "clientassertion", "clientsecret", "code", "codeverifier"),
-        *("cookie", "cookie2", "credential", "credentials", "csrf", "csrftoken", "googapikey", "googcredential"),
-        *("googsignature", "idtoken", "jwt", "key", "otp", "pass", "passcode", "passphrase", "passwd", "password", "pin"),
-        *("privatekey", "privatetoken", "proxyauthorization", "pwd", "refreshtoken", "samlresponse", "secret", "secretkey"),
-        *("securitytoken", "session", "sessionid", "sessiontoken", "setcookie", "setcookie2", "sid", "sig", "signature"),
-        *("token", "vaulttoken", "xsrf", "xsrftoken"),
+        *("amzcredential", "assertion", "auth", "authkey", "authorization", "bearer", "clientassertion", "code", "codeverifier"),
+        *(
+            "cookie",
+            "cookie2",
+            "csrf",
+            "googcredential",
+            "jwt",
+            "key",
+            "otp",
+            "pass",
+            "passcode",
+            "pin",
+            "proxyauthorization",
+            "pwd",
+        ),
+        *("samlresponse", "session", "sessionid", "setcookie", "setcookie2", "sid", "sig", "xsrf"),
     }
+)
+# And whatever ends so: `access_token`, `X-Amz-Signature`, `client_secret`.
+_ENDINGS: Final = (
+    *("accesskey", "apikey", "authkey", "credentials", "passphrase", "passwd", "password", "privatekey", "secret", "secretkey"),
+    *("signature", "token"),
 )
 _URL_FIELDS: Final = frozenset({"location", "content-location", "referer", "refresh"})
 
+_experimental = re.compile(r"\Ax[-_]")
 _punctuation = re.compile(r"[^a-z0-9]+")
 _between_parts = re.compile(r"[\[\].:]+")
 _param = re.compile(r"([^&;=?#]+)=([^&;#]*)")
@@ -61,14 +76,16 @@ def read_hide(hide: HideLike) -> frozenset[str]:
 
 
 def _normal(name: str) -> str:
-    name = name.lower()
-    return _punctuation.sub("", name.removeprefix("x-"))
+    return _punctuation.sub("", _experimental.sub("", name.lower()))
 
 
 @lru_cache(maxsize=1024)
 def is_secret(name: str, names: frozenset[str]) -> bool:
-    """Whether `name`, of a field or a parameter, is one of `names`, or a part of it is."""
-    return any(_normal(part) in names for part in _between_parts.split(name[:_LONGEST]))
+    """Whether `name`, of a field or a parameter, or a part of it, is one of `names`, or ends as the names of secrets do."""
+    if not names:
+        return False
+    parts = [_normal(part) for part in _between_parts.split(name[:_LONGEST])]
+    return any(part in names or part.endswith(_ENDINGS) for part in parts)
 
 
 def hidden_params(text: str, names: frozenset[str]) -> str:
