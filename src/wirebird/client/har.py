@@ -180,7 +180,7 @@ class HarRecorder:
             request["postData"] = post_data(sent, kind, request["bodySize"], self._hide) if self._bodies else {"mimeType": kind}
         kind, received = response["content"]["mimeType"], max(0, response["bodySize"])
         if self._bodies and received:
-            response["content"] = content(read, entry.codings, kind, received, self._max_body)
+            response["content"] = content(read, entry.codings, kind, received, self._max_body, "_error" not in response)
         return {**facts, "request": request, "response": response}
 
 

@@ -22,9 +22,12 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _TEXTUAL: Final = ("json", "xml", "javascript", "ecmascript", "graphql", "urlencoded", "yaml", "ndjson")
 
 
-def content(raw: bytes, codings: list[str], kind: str, received: int, max_body: int) -> dict[str, Any]:
-    """The content of a response: `raw` is what the caller read of the `received` bytes, `kind` its Content-Type."""
-    whole = len(raw) == received
+def content(raw: bytes, codings: list[str], kind: str, received: int, max_body: int, ended: bool = True) -> dict[str, Any]:
+    """The content of a response: `raw` is what the caller read of the `received` bytes, `kind` its Content-Type.
+
+    `ended` says whether those were all there are.
+    """
+    whole = ended and len(raw) == received
     body, decoded = _decoded(raw, codings, max_body)
     complete = whole and decoded
     found: dict[str, Any] = {"size": len(body) if complete else max(received, len(body)), "mimeType": kind}
@@ -33,8 +36,10 @@ def content(raw: bytes, codings: list[str], kind: str, received: int, max_body: 
     if body:
         text = _text(body, kind, complete)
         found |= {"text": text} if text is not None else {"text": b64encode(body).decode(), "encoding": "base64"}
-    if not whole:
+    if len(raw) < received:
         found["comment"] = f"{len(raw)} of {received} bytes were read, or kept"
+    elif not ended:
+        found["comment"] = "the body did not come to its end"
     elif not decoded:
         found["comment"] = "not decoded to its end"
     return found
