@@ -249,8 +249,20 @@ def test_a_bad_hide(hide: Any) -> None:
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "\u202e", "\u2028", "\x9b", "\r"])
 def test_a_command_is_one_printable_line(text: str) -> None:
-    command = request("http://example.org/", "POST", text.encode(), X_Field=text).to_curl(hide=False)
+    command = request("http://example.org/", "POST", text.encode(), X_Field=text if ord(text[0]) > 127 else "\t").to_curl(
+        hide=False
+    )
     assert command.isprintable()
+
+
+@pytest.mark.parametrize(("name", "value"), [("@/etc/passwd", "x"), ("A", "b\nC: d"), ("a b", "c"), ("", "x")])
+def test_what_may_not_be_sent_is_in_no_command(name: str, value: str) -> None:
+    bad = request()
+    bad.headers[name] = value
+    with pytest.raises(wirebird.InvalidHeader):
+        bad.to_curl()
+    with pytest.raises(wirebird.InvalidHeader):
+        request(method="GET POST").to_curl()
 
 
 def test_the_short_form() -> None:

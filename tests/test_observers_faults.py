@@ -320,6 +320,77 @@ def test_a_body_that_fails():
     run(main)
 
 
+def test_a_body_that_is_too_long_for_the_caller():
+    async def main():
+        books = Books()
+
+        async def script(link):
+            while await link.request():
+                await link.send(answer(b"x" * 300_000))
+
+        async with Peer(script) as peer, HTTPClient(observers=[books], max_body_size=1000) as client:
+            with pytest.raises(wirebird.LimitExceeded):
+                await (await client.get(peer.url())).content()
+            assert books.outcomes() == ["failed"]
+            assert isinstance(books.ended[0].error, wirebird.LimitExceeded)
+            await settle(client, books)
+
+    run(main)
+
+
+def test_a_body_that_cannot_be_decoded():
+    async def main():
+        books = Books()
+
+        async def script(link):
+            await link.request()
+            await link.send(answer(b"x" * 1000, b"Content-Encoding: gzip")[:-500])
+            await link.gone()
+
+        async with Peer(script) as peer, HTTPClient(observers=[books]) as client:
+            async with client.get(peer.url()) as response:
+                with pytest.raises(wirebird.DecodingError):
+                    await response.read(1)
+            assert books.outcomes() == ["failed"]
+            assert isinstance(books.ended[0].error, wirebird.DecodingError)
+            await settle(client, books)
+
+    run(main)
+
+
+def test_a_reader_that_is_cancelled():
+    async def main():
+        books = Books()
+        async with Peer(_half_a_body) as peer, HTTPClient(observers=[books]) as client:
+            response = await client.get(peer.url())
+            reading = asyncio.create_task(response.content())
+            await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.wait([reading])
+            assert books.outcomes() == ["cancelled"]
+            await settle(client, books)
+
+    run(main)
+
+
+def test_what_stands_in_for_the_network_gives_no_response():
+    class Fake:
+        async def send(self, request):
+            return None
+
+        async def close(self):
+            pass
+
+    async def main():
+        books = Books()
+        async with HTTPClient(Fake(), observers=[books]) as client:
+            with pytest.raises(AttributeError):
+                await client.get("http://fake.example/")
+            assert books.outcomes() == ["failed"]
+
+    run(main)
+
+
 # -- let go of -------------------------------------------------------------------------------------------------------------
 
 

@@ -205,8 +205,9 @@ class Incoming:
             watcher.ended(None if self.complete else self.error, self._count())
 
     def _count(self) -> int:
-        """Bytes of the body that have arrived; only what is here once the connection is gone, and nothing was read by then."""
-        return self._connection.parser.received if self._connection is not None else self._buffered
+        """Bytes of the body that have arrived.  Once the connection is gone, and before anything is read: what is here."""
+        parser = getattr(self._connection, "parser", None)
+        return parser.received if parser is not None else max(self.received, self._buffered)
 
     # -- the reader's side ---------------------------------------------------------------------------------------------
 
@@ -285,7 +286,7 @@ class Incoming:
         error = LimitExceeded(f"a body of more than {max_size} bytes", limit="max_body_size", maximum=max_size)
         if self._connection is not None:
             error.locate(self._connection.peer, "reading the body")
-        self.drop()
+        self.drop(error)
         self.error = error
         return error
 
@@ -304,20 +305,21 @@ class Incoming:
         except asyncio.CancelledError:
             self._readers -= 1
             if not self._readers:
-                self.drop()  # the rest would arrive for nobody
+                self.drop(asyncio.CancelledError())  # the rest would arrive for nobody
             raise
         self._readers -= 1
         error: BaseException | None = self.error  # meanwhile
         if error is not None and not self._pieces:
             raise error
 
-    def drop(self) -> None:
-        """Nobody wants the rest, and nobody waits for it: close the connection."""
-        connection, self._connection = self._connection, None
+    def drop(self, reason: BaseException | None = None) -> None:
+        """Nobody wants the rest, and nobody waits for it: close the connection.  `reason` is what a watcher hears."""
+        connection = self._connection
         if connection is not None:
             self.error = BodyConsumed("the response was closed before its body was read")
             if self.watcher is not None:
-                self.watcher.ended(self.error, connection.parser.received)
+                self.watcher.ended(reason or self.error, self._count())
+            self._connection = None
             connection.give_up()
             self._wake()
 

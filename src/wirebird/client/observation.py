@@ -19,6 +19,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
+from ..models.redaction import printable
 from .exchange import ConnectionInfo, Exchange, Observer
 from .response import HttpResponse
 
@@ -55,16 +56,13 @@ def observed(send: Callable[..., Any], observers: tuple[Observer, ...], *, over_
     async def observe(request: Request) -> HttpResponse:
         observation = Observation(request, observers)
         try:
-            if over_network:
-                response: HttpResponse = await send(request, observed=observation)
-            else:
-                response = await send(request)
+            response: HttpResponse = await (send(request, observed=observation) if over_network else send(request))
+            observation.answered(response)
         except BaseException as error:
             observation.ended(error, 0)
             # The frames in the traceback hold the observation.  Without this it would hold them, and all that is in them.
             observation.detach()
             raise
-        observation.answered(response)
         return response
 
     return observe
@@ -128,6 +126,7 @@ class Observation:
         if exchange is not None:
             exchange.request = request.copy()
             exchange.marks = {"started": exchange.marks["started"]}
+            exchange.connection, exchange.reused, exchange.head = None, False, b""
             exchange.sent = 0
             exchange.attempt += 1
 
@@ -197,7 +196,6 @@ def _facts(connection: Http1Connection) -> ConnectionInfo:
     ask = connection.transport.get_extra_info  # type: ignore[union-attr]
     tls = ask("ssl_object")
     cipher = tls.cipher() if tls is not None else None
-    certificate = tls.getpeercert() if tls is not None else None
     return ConnectionInfo(
         next(_numbers),
         connection.peer,
@@ -206,7 +204,7 @@ def _facts(connection: Http1Connection) -> ConnectionInfo:
         tls.version() if tls is not None else None,
         cipher[0] if cipher else None,
         tls.selected_alpn_protocol() if tls is not None else None,
-        _subject(certificate) if certificate else None,
+        _subject(tls) if tls is not None else None,
     )
 
 
@@ -215,7 +213,12 @@ def _address(name: Any) -> tuple[str, int] | None:
     return (name[0], name[1]) if isinstance(name, tuple) and len(name) >= 2 else None
 
 
-def _subject(certificate: dict[str, Any]) -> str:
-    """The subject of a certificate as text, the most special part first (RFC 4514 2.1)."""
-    parts = [f"{kind}={value}" for part in reversed(certificate.get("subject", ())) for kind, value in part]
-    return ", ".join(parts)
+def _subject(tls: Any) -> str | None:
+    """The subject of the peer's certificate as text, the most special part first (RFC 4514 2.1)."""
+    try:
+        certificate = tls.getpeercert()
+    except (OSError, ValueError):  # whatever may be in a certificate: it was accepted, and this is only to be shown
+        return None
+    if not certificate:
+        return None
+    return printable(", ".join(f"{kind}={value}" for part in reversed(certificate.get("subject", ())) for kind, value in part))

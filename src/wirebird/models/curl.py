@@ -12,7 +12,7 @@ import shlex
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import UsageError
-from .headers import HttpHeaders
+from .headers import HttpHeaders, check_token, encode_fields
 from .redaction import HideLike, hidden_field, hidden_params, read_hide
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def curl_command(
 ) -> str:
     """The command for a request of these parts; `verify` is False if any certificate will do.  See `Request.to_curl`."""
     names = read_hide(hide)
+    check_token(method, "method")
+    encode_fields(headers.items())  # what may not be sent could be more than a field to curl
     url = f"{where.scheme}://{where.authority}{hidden_params(where.target, names)}"
     words = ["curl", "--http1.1"]
     if any(character in url for character in "[]{}"):

@@ -200,7 +200,7 @@ class Request:
 
         A body in memory is part of the command.  Another one is not read: the command reads an open file by its name, and
         anything else from its standard input.  Redirects are not followed.  Proxies, client certificates and Unix sockets are the
-        client's, not the request's, and not in the command.
+        client's, not the request's, and not in the command.  Raises `InvalidHeader` for a method or a field that may not be sent.
         """
         from .curl import curl_command
 

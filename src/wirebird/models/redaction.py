@@ -64,6 +64,8 @@ _userinfo = re.compile(r"//[^/?#]*@")
 
 # Longer text is cut where it is shown.
 _LONGEST = 2000
+# And of a longer name this much is looked at, from its end.
+_LONGEST_NAME = 200
 
 
 def read_hide(hide: HideLike) -> frozenset[str]:
@@ -79,12 +81,14 @@ def _normal(name: str) -> str:
     return _punctuation.sub("", _experimental.sub("", name.lower()))
 
 
-@lru_cache(maxsize=1024)
 def is_secret(name: str, names: frozenset[str]) -> bool:
     """Whether `name`, of a field or a parameter, or a part of it, is one of `names`, or ends as the names of secrets do."""
-    if not names:
-        return False
-    parts = [_normal(part) for part in _between_parts.split(name[:_LONGEST])]
+    return bool(names) and _is_secret(name[-_LONGEST_NAME:], names)
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str, names: frozenset[str]) -> bool:
+    parts = [_normal(part) for part in _between_parts.split(name)]
     return any(part in names or part.endswith(_ENDINGS) for part in parts)
 
 
