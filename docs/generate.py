@@ -63,6 +63,12 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/resolver.py", "Resolver"),
     ],
     "tls": [Shown("net/tls.py", "tls_context")],
+    "observing": [
+        Shown("client/exchange.py", "Exchange"),
+        Shown("client/exchange.py", "ConnectionInfo"),
+        Shown("client/log_observer.py", "LogObserver", methods=False),
+        Shown("client/har.py", "HarRecorder"),
+    ],
 }
 
 # What a pool offers to its users; the rest is between it and the connector.

@@ -432,7 +432,7 @@ def test_a_character_that_was_cut_is_no_reason_for_base64() -> None:
 
 
 def test_a_bomb_is_decoded_no_further_than_a_body_may_be() -> None:
-    bomb = code(b"\0" * 50_000_000, "gzip")
+    bomb = code(b"\0" * 10_000_000, "gzip")
     found = content(bomb, ["gzip"], "text/plain", len(bomb), 100_000)
     assert len(found["text"]) <= 100_000
     assert found["comment"] == "not decoded to its end"
@@ -543,7 +543,7 @@ def test_saving_in_a_thread_while_exchanges_end(tmp_path: Path) -> None:
 
         async with Origin() as origin, HTTPClient(observers=[har]) as client:
             saving = asyncio.create_task(asyncio.to_thread(save))
-            for _ in range(60):
+            for _ in range(25):
                 await (await client.get(origin.url("/chunked/3000"))).content()
             stop.set()
             assert await saving > 0

@@ -97,7 +97,7 @@ def test_cancelled_at_every_turn(work, kind):
     async def main():
         books = Books()
         async with Peer(world) as peer, HTTPClient(TCPConnector(pool_size=2), observers=[books]) as client:
-            for k in range(30):
+            for k in range(22):
                 task = asyncio.create_task(work(client, peer))
                 for _ in range(k):
                     await asyncio.sleep(0)
@@ -118,7 +118,7 @@ def test_cancelled_at_every_turn_of_a_dial(kind, contexts):
         server, trusting = contexts
         books = Books()
         async with Peer(world, ssl=server) as peer:
-            for k in range(0, 40, 2):
+            for k in range(0, 40, 3):
                 async with HTTPClient(TCPConnector(pool_size=1, ssl=trusting), observers=[books]) as client:
                     task = asyncio.create_task(small(client, peer))
                     for _ in range(k):
@@ -148,7 +148,7 @@ def test_cancelled_at_random_with_few_slots(kind):
                         task.cancel()
                     await asyncio.wait([task])
 
-            await asyncio.gather(*[worker() for _ in range(9)])
+            await asyncio.gather(*[worker() for _ in range(7)])
             await settle(client, books)
             assert {"complete", "cancelled"} <= set(books.outcomes())
 
