@@ -258,6 +258,8 @@ def test_hidden_parameters(text: str, shown: str) -> None:
 def test_a_url_in_a_field() -> None:
     shown = hidden_field("Location", "https://me:pw@example.org/?code=1&x=2#access_token=3", WELL_KNOWN)
     assert shown == "https://example.org/?code=***&x=2#access_token=***"
+    assert hidden_field("Location", "/a//b@c", WELL_KNOWN) == "/a//b@c"
+    assert hidden_field("Location", "//me:pw@a.example/", WELL_KNOWN) == "//a.example/"
     assert hidden_field("Via", "a; token=1", WELL_KNOWN) == "a; token=1"
 
 

@@ -495,6 +495,22 @@ def test_the_loop_is_gone():
             link.close()
 
 
+def test_a_call_that_is_closed_where_it_waits():
+    """As the loop does with what is left when it ends."""
+
+    async def main():
+        books = Books()
+        async with Peer(world) as peer, HTTPClient(observers=[books]) as client:
+            await small(client, peer)
+            call = client.get(peer.url("/big"))
+            call.send(None)
+            call.close()
+            assert books.outcomes() == ["complete", "cancelled"]
+            await settle(client, books)
+
+    run(main)
+
+
 def test_a_call_that_is_never_awaited_is_no_exchange():
     async def main():
         books = Books()

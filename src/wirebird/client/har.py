@@ -1,8 +1,8 @@
 """A HAR file of what a client did (HTTP Archive 1.2, as browsers and proxies write it).
 
-Each exchange becomes an entry when it is done; its times, its heads as they were on the wire, and of its bodies what was sent and
-what the caller read, as far as `max_body` goes.  Nothing is read on the recorder's account.  A body that the caller reads after
-its last byte has arrived still finds its entry.
+Each exchange becomes an entry when it is done: its times, its heads as they were on the wire, and of its bodies what was sent and
+what the caller read or came with the head, as far as `max_body` goes.  Nothing is read on the recorder's account.  A body that is
+read after its last byte has arrived still finds its entry.
 
 Memory is bounded: at most `max_entries` entries, and `max_size` bytes of bodies among them; the oldest go first.  The log counts
 those that had to go.
@@ -99,7 +99,7 @@ class HarRecorder:
         self._keep(entry, entry.sent, data)
 
     def response_data(self, exchange: Exchange, data: bytes) -> None:
-        """A piece of the response's body was given to the caller."""
+        """A piece of the response's body was given to the caller, or came with its head."""
         entry = self._entry(exchange)
         self._keep(entry, entry.read, data)
 

@@ -60,7 +60,7 @@ _experimental = re.compile(r"\Ax[-_]")
 _punctuation = re.compile(r"[^a-z0-9]+")
 _between_parts = re.compile(r"[\[\].:]+")
 _param = re.compile(r"([^&;=?#]+)=([^&;#]*)")
-_userinfo = re.compile(r"//[^/?#]*@")
+_userinfo = re.compile(r"(?:\A|(?<=:))//[^/?#]*@")
 
 # Longer text is cut where it is shown.
 _LONGEST = 2000
