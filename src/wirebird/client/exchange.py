@@ -58,7 +58,7 @@ class Exchange:
     request     a copy of the request as it is sent, cookies and credentials included
     response    status and headers of the response, without its body; None before `first_byte`
     error       what the exchange failed with; None before `done`, and if it did not fail.  `BodyConsumed` for a response that was
-                closed, or forgotten, before its body had arrived
+                closed, or forgotten, before its body had arrived; `asyncio.CancelledError` if that was because of a cancellation
     started     when it began, seconds since the epoch
     marks       when each phase was over, by name, on the clock of `time.monotonic`
     connection  the `ConnectionInfo`; None before the request is written, and where something stands in for the network
