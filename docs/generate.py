@@ -79,6 +79,12 @@ PAGES: dict[str, list[Shown]] = {
     "proxies": [Shown("net/proxy.py", "Proxy")],
     "tls": [Shown("net/tls.py", "tls_context")],
     "events": [Shown("client/sse.py", "EventStream"), Shown("protocol/sse.py", "ServerEvent")],
+    "observing": [
+        Shown("client/exchange.py", "Exchange"),
+        Shown("client/exchange.py", "ConnectionInfo"),
+        Shown("client/log_observer.py", "LogObserver", methods=False),
+        Shown("client/har.py", "HarRecorder"),
+    ],
 }
 
 # What a pool offers to its users; the rest is between it and the connector.

@@ -20,12 +20,13 @@ from layers import read_sources
 from test_layers import ROOT
 
 NAMES = """
-    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost
-    Cookie CookieJar CyclicQueuePool DNSError DecodingError DigestAuth EventStream HTTPClient Http1Connection HttpHeaders
-    HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits MultipartForm
-    NetrcAuth NetworkError PoolTimeout ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout
-    Retry RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts
-    TooManyRedirects UsageError WirebirdError __version__ load_cookies save_cookies tls_context
+    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionInfo
+    ConnectionLost Cookie CookieJar CyclicQueuePool DNSError DecodingError DigestAuth EventStream Exchange HTTPClient
+    HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse
+    InvalidURL LimitExceeded Limits LogObserver MultipartForm NetrcAuth NetworkError PoolTimeout ProtocolError Proxy
+    ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry RetryBudget ServerEvent SmartPool StatusError
+    TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError WirebirdError __version__
+    load_cookies save_cookies tls_context
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -104,13 +105,21 @@ LATER = {
 # Parameters beyond those: all of them must have a default.
 BEYOND = {
     "TCPConnector": {"limits"},
-    "HTTPClient": {"network_middlewares"},
+    "HTTPClient": {"network_middlewares", "observers"},
     "Proxy": {"ssl"},
     "DigestAuth": {"qop"},
     "HTTPClient.request": {"max_redirects", "retries"},
     "HTTPClient.events": {
-        *("method", "last_event_id", "reconnect", "max_reconnects", "reconnection_time", "max_wait", "heartbeat", "max_line"),
-        *("max_event", "follow"),
+        "follow",
+        "heartbeat",
+        "last_event_id",
+        "max_event",
+        "max_line",
+        "max_reconnects",
+        "max_wait",
+        "method",
+        "reconnect",
+        "reconnection_time",
     },
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},

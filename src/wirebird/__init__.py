@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from .client.client import HTTPClient
     from .client.connector import TCPConnector
     from .client.digest_auth import DigestAuth
+    from .client.exchange import ConnectionInfo, Exchange
     from .client.forms import MultipartForm
+    from .client.har import HarRecorder
     from .client.http1 import Http1Connection
+    from .client.log_observer import LogObserver
     from .client.middleware.rate_limit import RateLimit
     from .client.netrc_auth import NetrcAuth
     from .client.response import HttpResponse
@@ -75,6 +78,7 @@ __all__ = [
     "ClientClosed",
     "ConnectError",
     "ConnectTimeout",
+    "ConnectionInfo",
     "ConnectionLost",
     "Cookie",
     "CookieJar",
@@ -83,7 +87,9 @@ __all__ = [
     "DecodingError",
     "DigestAuth",
     "EventStream",
+    "Exchange",
     "HTTPClient",
+    "HarRecorder",
     "Http1Connection",
     "HttpHeaders",
     "HttpResponse",
@@ -94,6 +100,7 @@ __all__ = [
     "InvalidURL",
     "LimitExceeded",
     "Limits",
+    "LogObserver",
     "MultipartForm",
     "NetrcAuth",
     "NetworkError",
@@ -131,16 +138,20 @@ _homes = {
     "Backoff": "client.retry",
     "BasicAuth": "client.auth",
     "BearerAuth": "client.auth",
+    "ConnectionInfo": "client.exchange",
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
     "DigestAuth": "client.digest_auth",
     "EventStream": "client.sse",
+    "Exchange": "client.exchange",
     "HTTPClient": "client.client",
+    "HarRecorder": "client.har",
     "Http1Connection": "client.http1",
     "HttpHeaders": "models.headers",
     "HttpResponse": "client.response",
     "Limits": "models.limits",
+    "LogObserver": "client.log_observer",
     "MultipartForm": "client.forms",
     "NetrcAuth": "client.netrc_auth",
     "Proxy": "net.proxy",

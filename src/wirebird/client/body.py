@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import BodyConsumed, LimitExceeded, WirebirdError
 from ..net.timeouts import NEVER
@@ -19,7 +19,7 @@ from ..net.timeouts import NEVER
 if TYPE_CHECKING:
     from .http1 import Http1Connection
 
-__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing"]
+__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing", "Watcher"]
 
 READ_AHEAD: Final = 65536
 
@@ -90,6 +90,16 @@ class Landing:
         return self._io.getvalue()
 
 
+class Watcher(Protocol):
+    """What wants to know how a body fares.  It may be told of the end more than once, and of reading after the end."""
+
+    def read(self, piece: bytes) -> None:
+        """The caller was given `piece`, as it came."""
+
+    def ended(self, error: BaseException | None, received: int) -> None:
+        """There is no more to come from the connection, which brought `received` bytes; `error` is None if that was all."""
+
+
 class Incoming:
     """A response body on its way.  One reader at a time, or several who collect it whole."""
 
@@ -110,6 +120,7 @@ class Incoming:
         "total_at",
         "trailers",
         "unwanted",
+        "watcher",
     )
 
     def __init__(self, connection: Http1Connection | None, whole: bytes | None = None) -> None:
@@ -128,6 +139,7 @@ class Incoming:
         self.trailers = b""
         self.received = 0
         self.unwanted = False
+        self.watcher: Watcher | None = None
         # The request's: binding for a body that is collected, not for one that is streamed.
         self.total_at = connection.total_at if connection is not None else NEVER
         if whole is not None:
@@ -168,6 +180,8 @@ class Incoming:
         """That was the last piece."""
         self.complete = True
         self.trailers = trailers
+        if self.watcher is not None:
+            self.watcher.ended(None, self._count())
         self._connection = None
         self._wake()
         if self._endings:
@@ -176,6 +190,8 @@ class Incoming:
     def fail(self, error: BaseException) -> None:
         """There will be no more, and it is not complete."""
         self.error = error
+        if self.watcher is not None:
+            self.watcher.ended(error, self._count())
         self._connection = None
         self._wake()
         if self._endings:
@@ -201,6 +217,19 @@ class Incoming:
             if not waiter.done():
                 waiter.set_result(None)
 
+    # -- the observer's side -------------------------------------------------------------------------------------------
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have `watcher` told what is read and how it ended; at once, if it has."""
+        self.watcher = watcher
+        if self.complete or (self.error is not None and self._connection is None):
+            watcher.ended(None if self.complete else self.error, self._count())
+
+    def _count(self) -> int:
+        """Bytes of the body that have arrived.  Once the connection is gone, and before anything is read: what is here."""
+        parser = getattr(self._connection, "parser", None)
+        return parser.received if parser is not None else max(self.received, self._buffered)
+
     # -- the reader's side ---------------------------------------------------------------------------------------------
 
     async def next(self) -> bytes:
@@ -215,6 +244,8 @@ class Incoming:
         piece = first.finish() if isinstance(first, Landing) else first
         self._buffered -= len(piece)
         self._check_room()
+        if self.watcher is not None:
+            self.watcher.read(piece)
         return piece
 
     def _check_room(self) -> None:
@@ -264,7 +295,11 @@ class Incoming:
                 raise self._too_large(max_size)
         if max_size is not None and self._buffered > max_size:
             raise self._too_large(max_size)
-        whole = self._whole if self._whole is not None else self._joined()
+        whole = self._whole
+        if whole is None:
+            whole = self._joined()
+            if self.watcher is not None:
+                self.watcher.read(whole)
         self._whole = whole if self._readers else None
         return whole
 
@@ -272,7 +307,7 @@ class Incoming:
         error = LimitExceeded(f"a body of more than {max_size} bytes", limit="max_body_size", maximum=max_size)
         if self._connection is not None:
             error.locate(self._connection.peer, "reading the body")
-        self.drop()
+        self.drop(error)
         self.error = error
         return error
 
@@ -291,18 +326,21 @@ class Incoming:
         except asyncio.CancelledError:
             self._readers -= 1
             if not self._readers:
-                self.drop()  # the rest would arrive for nobody
+                self.drop(asyncio.CancelledError())  # the rest would arrive for nobody
             raise
         self._readers -= 1
         error: BaseException | None = self.error  # meanwhile
         if error is not None and not self._pieces:
             raise error
 
-    def drop(self) -> None:
-        """Nobody wants the rest, and nobody waits for it: close the connection."""
-        connection, self._connection = self._connection, None
+    def drop(self, reason: BaseException | None = None) -> None:
+        """Nobody wants the rest, and nobody waits for it: close the connection.  `reason` is what a watcher hears."""
+        connection = self._connection
         if connection is not None:
             self.error = BodyConsumed("the response was closed before its body was read")
+            if self.watcher is not None:
+                self.watcher.ended(reason or self.error, self._count())
+            self._connection = None
             connection.give_up()
             self._wake()
             self._end()

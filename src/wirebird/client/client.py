@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..models.cookies import CookieJar
     from ..net.proxy import ProxyLike
     from .auth import AuthLike
+    from .exchange import Observer
     from .middleware.retries import Retries
     from .retry import Retry
 
@@ -68,6 +69,7 @@ class HTTPClient(Verbs):
     max_body_size     bytes that `content`, `text` and `json` take at the most, after decoding; None for no limit
     middlewares       `async def mw(request, handler) -> response` around each call; the first is the outermost
     network_middlewares  the same around each exchange: every hop of a redirect, every attempt of a retry
+    observers         `def observer(exchange, phase)`, told of every phase of each exchange, as `LogObserver` and `HarRecorder`
 
     May be made before an event loop runs; it belongs to the loop of its first request, and begins anew on another one.
     Raises `UsageError` for a bad argument, naming it.
@@ -97,6 +99,7 @@ class HTTPClient(Verbs):
         max_body_size: int | None = None,
         middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
         network_middlewares: Sequence[Middleware[Request, HttpResponse]] = (),
+        observers: Sequence[Observer] = (),
     ) -> None:
         check_timeouts(timeouts)
         check_number("max_redirects", max_redirects)
@@ -135,10 +138,16 @@ class HTTPClient(Verbs):
             self._take_cookies(cookies, handle_cookies)
         self._middlewares = _own(middlewares, "middlewares")
         self._network_middlewares = _own(network_middlewares, "network_middlewares")
+        self._observers: tuple[Observer, ...] = ()
+        if observers:
+            from .observation import read_observers
+
+            self._observers = read_observers(observers)
         self._handlers: dict[tuple[bool, int, bool, bool, bool], Handler[Request, HttpResponse]] = {}
         self._plain = max_body_size is None and not (
             self._middlewares
             or self._network_middlewares
+            or self._observers
             or self._sender
             or self._defaults.auth
             or self._jar is not None
@@ -239,7 +248,11 @@ class HTTPClient(Verbs):
 
                 layers.append(handle_cookies(self._jar))
             layers += self._network_middlewares
-            send = self.transport.send if self._sender is None else self._sender.send
+            send: Handler[Request, HttpResponse] = self.transport.send if self._sender is None else self._sender.send
+            if self._observers:
+                from .observation import observed
+
+                send = observed(send, self._observers, over_network=self._sender is None)
             handler = self._handlers[key] = compose(layers, send)
         return handler
 

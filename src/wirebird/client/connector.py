@@ -229,19 +229,27 @@ class TCPConnector:
         return None if self.closed else self.pool.checkout(route.key, monotonic())
 
     async def acquire(
-        self, route: Route, timeouts: Timeouts, total_at: float, *, fresh: bool = False, reserved: bool = False
+        self,
+        route: Route,
+        timeouts: Timeouts,
+        total_at: float,
+        *,
+        fresh: bool = False,
+        reserved: bool = False,
+        mark: Callable[[str], object] | None = None,
     ) -> Any:
         """A connection for `route`: idle, handed over, or new.
 
         `total_at` is the deadline of the request, `fresh` wants a connection that carried nothing yet, `reserved` says that a
-        slot is reserved for it already.  Raises `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what a dial raises.
+        slot is reserved for it already, `mark` is called with the steps of a dial as they are done, `queued` the first of them.
+        Raises `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what a dial raises.
         """
         if self.closed:
             raise ClientClosed("the client was closed", phase="connecting")
         pool = self.pool
         key = route.key
         if reserved:
-            return await self._dial(route, pool, timeouts, total_at)
+            return await self._dial(route, pool, timeouts, total_at, mark)
         while (connection := pool.checkout(key, monotonic())) is not None:
             if not fresh:
                 return connection
@@ -251,9 +259,11 @@ class TCPConnector:
             connection = await pool.wait(key, timeouts, total_at)
             if connection is not None:
                 return connection
-        return await self._dial(route, pool, timeouts, total_at)
+        return await self._dial(route, pool, timeouts, total_at, mark)
 
-    async def _dial(self, route: Route, pool: SmartPool, timeouts: Timeouts, total_at: float) -> Any:
+    async def _dial(
+        self, route: Route, pool: SmartPool, timeouts: Timeouts, total_at: float, mark: Callable[[str], object] | None = None
+    ) -> Any:
         """Open a connection in a slot that was reserved for it."""
         loop = asyncio.get_running_loop()
         target = route.target
@@ -282,6 +292,8 @@ class TCPConnector:
         try:
             async with scope:
                 self._dials.add(scope)
+                if mark is not None:
+                    mark("queued")
                 if names is None or pool.closed:
                     raise TimeoutError
                 _, connection = await opening(
@@ -292,6 +304,7 @@ class TCPConnector:
                     connect_to=self._connect_to,
                     happy_eyeballs_delay=self.happy_eyeballs_delay,
                     timeout=None if limit == left == NEVER else min(limit, left),
+                    mark=mark,
                 )
             if not connection.is_open():
                 connection.abort()

@@ -123,7 +123,8 @@ class Http1Connection(Stream):
         """The watch found the deadline passed: the exchange is over, or the idle connection has rested long enough."""
         body = self._body
         if self._waiter is None and (body is None or body.unwanted):
-            self._body = None
+            if body is not None:
+                body.drop()
             self._leave_pool()
             self.shut()
             return

@@ -438,7 +438,7 @@ class HttpResponse:
     def _located(self, error: ProtocolError) -> ProtocolError:
         """The error of a body that cannot be decoded, of which no more is wanted then."""
         if self._incoming is not None:
-            self._incoming.drop()
+            self._incoming.drop(error)
         return error.locate(self.request.destination.authority, "reading the body")
 
     async def _raw_piece(self) -> bytes:

@@ -147,6 +147,12 @@ class FileSource:
         self._promised: int | None = None  # what size() said, until that was sent
         self._turn = 0  # counts the readers: only the last one may go on
 
+    @property
+    def path(self) -> str | None:
+        """Where the file is, if it says so."""
+        name = getattr(self._file, "name", None)
+        return name if isinstance(name, str) and self._blocks and name[:1] != "<" else None
+
     def size(self) -> int | None:
         if self._seekable and not self._is_busy():  # and if it is busy, it was measured before
             self.mark()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..net.tunnel import Detour
     from .connector import TCPConnector
     from .http1 import Http1Connection
+    from .observation import Observation
     from .options import Options
 
 __all__ = ["Sender", "Transport", "close_bodies", "encode_head", "has_to_close"]
@@ -128,11 +129,13 @@ class Transport:
         self.connector = connector
         connector.closed = False  # it may have served another client before
 
-    async def send(self, request: Request, *, fresh: bool = False, reserved: bool = False) -> HttpResponse:
+    async def send(
+        self, request: Request, *, fresh: bool = False, reserved: bool = False, observed: Observation | None = None
+    ) -> HttpResponse:
         """One exchange.  Raises what a connection, a time limit or the peer's answer makes it raise.
 
         `fresh` and `reserved` continue what the short cut of `client/plain.py` began: a connection that was stale is not to be
-        replaced by another idle one, or a slot is reserved already.
+        replaced by another idle one, or a slot is reserved already.  `observed` is told how it goes.
         """
         options: Options = request.options
         route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
@@ -141,26 +144,37 @@ class Transport:
             connection = self.connector.idle(route) if not fresh and not reserved else None
             if connection is None:
                 connection = await self.connector.acquire(
-                    route, options.timeouts, request.deadline, fresh=fresh, reserved=reserved
+                    route,
+                    options.timeouts,
+                    request.deadline,
+                    fresh=fresh,
+                    reserved=reserved,
+                    mark=observed.mark if observed is not None else None,
                 )
             reserved = False
             if not connection.is_open():
                 connection.give_up()  # found dead before a byte was written: that is no attempt, whatever the method
                 continue
             try:
-                response = await self._exchange(connection, request, head, length)
+                response = await self._exchange(connection, request, head, length, observed)
             except ConnectionLost:
                 if fresh or not connection.stale or not _may_repeat(request):
                     raise
                 fresh = True
+                if observed is not None:
+                    observed.again(request)
                 continue
             if response.status_code != 417 or (plain := _without_expectation(request)) is None:
                 return response
             await response.close()
             request = plain
             head, length = encode_head(request, route.detour)
+            if observed is not None:
+                observed.again(request)
 
-    async def _exchange(self, connection: Http1Connection, request: Request, head: bytes, length: int) -> HttpResponse:
+    async def _exchange(
+        self, connection: Http1Connection, request: Request, head: bytes, length: int, observed: Observation | None
+    ) -> HttpResponse:
         body = request.body
         options: Options = request.options
         waiter: asyncio.Future[HttpResponse] = connection.loop.create_future()
@@ -177,14 +191,18 @@ class Transport:
             body = None
         asked = connection.on_continue() if body is not None and _expects_continue(request) else None
         now = monotonic()
+        if observed is not None:
+            observed.written(connection, head, now)
         total_at = request.deadline
         # While a body is sent, the peer owes nothing but to take it.
         first = total_at if body is not None else min(now + options.timeouts.read, total_at)
         connection.sending = body is not None
         connection.begin(method, whole, waiter, request, now, first, total_at)
+        if body is None and observed is not None:
+            observed.mark("sent")
         upload = None
         if body is not None:
-            upload = connection.loop.create_task(_upload(connection, body, length, waiter, asked))
+            upload = connection.loop.create_task(_upload(connection, body, length, waiter, asked, observed))
         try:
             response = await waiter
         except BaseException:
@@ -226,6 +244,7 @@ async def _upload(
     length: int,
     waiter: asyncio.Future[HttpResponse],
     asked: asyncio.Future[None] | None,
+    observed: Observation | None,
 ) -> None:
     """Send the body, until it ends or the response makes the rest pointless (RFC 9112 9.5)."""
     if asked is not None:
@@ -237,11 +256,15 @@ async def _upload(
         if isinstance(body, bytes):
             for at in range(0, len(body), ONE_WRITE):
                 connection.write(writer.data(body[at : at + ONE_WRITE]))
+                if observed is not None:
+                    observed.count(len(body[at : at + ONE_WRITE]))
                 await connection.drain()
         else:
             async with aclosing(body.pieces()) as pieces:  # type: ignore[type-var]
                 async for piece in pieces:
                     connection.write(writer.data(piece))
+                    if observed is not None:
+                        observed.uploaded(piece)
                     await connection.drain()
         connection.write(writer.end())
     except Exception as error:
@@ -259,6 +282,8 @@ async def _upload(
             waiter.cancel()
         raise
     connection.sent()
+    if observed is not None:
+        observed.mark("sent")
 
 
 async def _conclude(upload: asyncio.Task[None], connection: Http1Connection) -> None:

@@ -14,6 +14,8 @@ from .url import Destination, destination, parse_url
 if TYPE_CHECKING:
     from yarl import URL
 
+    from .redaction import HideLike
+
 __all__ = ["CHUNKED", "TUNNEL", "UNTIL_CLOSE", "Body", "Head", "Request", "RequestHead", "ResponseHead"]
 
 # What a head says of the length of its body: a number of bytes, or one of these.
@@ -189,3 +191,18 @@ class Request:
         """The same request with headers of its own: the way to change one and keep the other.  A body is shared."""
         headers = HttpHeaders(self.headers)
         return Request(self.method, headers, self.body, self.destination, self.options, self.deadline)
+
+    def to_curl(self, hide: HideLike = True) -> str:
+        """A command that sends the same request with curl, for bash, zsh or ksh, on one line.
+
+        `hide`: True replaces credentials, cookies, and parameters with well-known names of secrets by `***`, and then the command
+        is fit to be shown but not to be run; a collection of names replaces those besides; False replaces nothing.
+
+        A body in memory is part of the command.  Another one is not read: the command reads an open file by its name, and
+        anything else from its standard input.  Redirects are not followed.  Proxies, client certificates and Unix sockets are the
+        client's, not the request's, and not in the command.  Raises `InvalidHeader` for a method or a field that may not be sent.
+        """
+        from .curl import curl_command
+
+        verify = getattr(self.options, "verify", True)
+        return curl_command(self.method, self.destination, self.headers, self.body, verify, hide)

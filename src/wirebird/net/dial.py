@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..errors import ConnectError, ConnectTimeout, TLSError, UsageError
+from .resolver import literal_address
 from .tls import server_name
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
     from .resolver import AddrInfo, NameCache
 
-__all__ = ["Target", "dial", "peer_name", "read_connect_to", "start_tls"]
+__all__ = ["Target", "dial", "marked", "peer_name", "read_connect_to", "start_tls"]
 
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
+_R = TypeVar("_R")
 
 # The limit of `dial` is the one that counts; asyncio has another for the handshake, whose default of 60 s would cut a longer one.
 _HANDSHAKE_BACKSTOP = 86_400.0
@@ -103,12 +105,14 @@ async def dial(
     connect_to: Mapping[tuple[str, int], tuple[str, int]] | None = None,
     happy_eyeballs_delay: float | None = 0.25,
     timeout: float | None = None,
+    mark: Callable[[str], object] | None = None,
 ) -> tuple[asyncio.Transport, _P]:
     """Open one connection to `target` and give it to the protocol that `factory` makes, once it is connected and secured.
 
     `connect_to` (see `read_connect_to`) sends the TCP connection elsewhere; name, SNI and certificate check stay those of
     `target`.  `happy_eyeballs_delay`: seconds before the next address is tried beside the last; None tries one after the other.
-    `timeout`: seconds for all of it, None or 0 for no limit.  Raises `UsageError` if TLS is wanted with what is no name.
+    `timeout`: seconds for all of it, None or 0 for no limit.  `mark` is called with the name of each step that is done: `dns` (if
+    there was a name to resolve), `connect` and `tls`.  Raises `UsageError` if TLS is wanted with what is no name.
     """
     name = ""
     if target.context is not None:
@@ -122,26 +126,36 @@ async def dial(
                 host, port = (connect_to or {}).get((target.host.lower(), target.port), (target.host, target.port))
                 remote = await names.lookup(host, port)
                 local = await names.lookup(*target.local_addr) if target.local_addr is not None else None
+                if mark is not None and literal_address(host, port) is None:
+                    mark("dns")
             step = "connecting"
             if target.uds is not None:
                 if target.context is None:
-                    return await _connect_unix(loop, factory, target.uds, target.peer)
+                    return marked(mark, "connect", await _connect_unix(loop, factory, target.uds, target.peer))
                 transport, threshold = await _connect_unix(loop, _Threshold, target.uds, target.peer)
             else:
                 sock = await _connect_tcp(loop, remote, local, happy_eyeballs_delay, target.peer)
                 if target.context is None:
-                    return await _adopt(loop, factory, sock, target.peer)
+                    return marked(mark, "connect", await _adopt(loop, factory, sock, target.peer))
                 transport, threshold = await _adopt(loop, _Threshold, sock, target.peer)
+            marked(mark, "connect", None)
             step = "in the TLS handshake"
             if threshold.early:
                 transport.abort()
                 raise TLSError(f"{target.peer} spoke first, so it speaks no TLS", peer=target.peer, phase="handshaking")
-            return await start_tls(loop, transport, factory, target.context, name, peer=target.peer)
+            return marked(mark, "tls", await start_tls(loop, transport, factory, target.context, name, peer=target.peer))
     except TimeoutError as exc:
         if not scope.expired():
             raise
         message = f"not connected within {limit:g} s, still {step}"
         raise ConnectTimeout(message, limit=limit, peer=target.peer, phase="connecting") from exc
+
+
+def marked(mark: Callable[[str], object] | None, step: str, result: _R) -> _R:
+    """`result`, after `mark` was told that `step` is done."""
+    if mark is not None:
+        mark(step)
+    return result
 
 
 async def start_tls(

@@ -23,7 +23,7 @@ from ..errors import DNSError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["AddrInfo", "AsyncResolver", "DefaultResolver", "NameCache", "Resolver", "ThreadedResolver"]
+__all__ = ["AddrInfo", "AsyncResolver", "DefaultResolver", "NameCache", "Resolver", "ThreadedResolver", "literal_address"]
 
 # What `socket.getaddrinfo` gives: family, type, protocol, canonical name, socket address.
 AddrInfo: TypeAlias = "tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]"

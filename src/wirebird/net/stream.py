@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..errors import ConnectionLost
@@ -34,13 +35,14 @@ def _view(loop: asyncio.AbstractEventLoop) -> memoryview:
 class Stream(asyncio.BufferedProtocol):
     """One transport's protocol: receive buffer, write back-pressure, the end.  A role adds `buffer_updated` and `lost`."""
 
-    __slots__ = ("_buffer", "_drained", "_gone", "_view", "_writable", "closing", "loop", "peer", "transport")
+    __slots__ = ("_buffer", "_drained", "_gone", "_view", "_writable", "closing", "facts", "loop", "peer", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, peer: str) -> None:
         self.loop = loop
         self.peer = peer  # host:port, for messages
         self.transport: asyncio.Transport | None = None
         self.closing = False
+        self.facts: Any = None  # what an observer found out about the connection
         self._view = _view(loop)
         self._buffer: bytearray = self._view.obj  # type: ignore[assignment]
         self._writable = True

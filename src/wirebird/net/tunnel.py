@@ -19,7 +19,7 @@ from ..errors import ConnectError, ConnectTimeout, DNSError, ProxyError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..protocol.connect import Connect
 from ..protocol.socks5 import Socks5
-from .dial import Target, dial, peer_name, start_tls
+from .dial import Target, dial, marked, peer_name, start_tls
 from .tls import server_name
 
 if TYPE_CHECKING:
@@ -76,12 +76,13 @@ async def dial_through(
     names: NameCache,
     timeout: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    mark: Callable[[str], object] | None = None,
     **how: Any,
 ) -> tuple[asyncio.Transport, _P]:
     """Open one connection to `target` by way of `detour`.
 
     `names`, `timeout` and the further keywords are those of `dial`; the latter, `connect_to` among them, are about the connection
-    to the proxy.  `limits`: what the answer to a CONNECT may have.
+    to the proxy.  `limits`: what the answer to a CONNECT may have.  `mark` is told of `connect` when the proxy has connected.
 
     Raises `ProxyError`, `ConnectTimeout`, `TLSError`, `DNSError` for a target that is to be resolved here and is not, and
     `UsageError` if TLS is wanted with what is no name.
@@ -94,9 +95,13 @@ async def dial_through(
     step = "connecting to the proxy"
     scope = asyncio.timeout(limit)
 
+    def mark_name(phase: str) -> None:
+        if mark is not None and phase == "dns":  # how the proxy itself was reached is a part of connecting
+            mark(phase)
+
     async def reach(make: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
         try:
-            return await dial(loop, make, hop, names=names, **how)
+            return await dial(loop, make, hop, names=names, mark=mark if detour.forwards else mark_name, **how)
         except (ConnectError, DNSError) as exc:
             raise ProxyError(f"the proxy cannot be reached: {exc.message}", peer=hop.peer, phase=_PHASE) from exc
 
@@ -120,11 +125,12 @@ async def dial_through(
                         exc.locate(hop.peer, _PHASE)
                     raise
                 break
+            marked(mark, "connect", None)
             if target.context is None:
                 return transport, _hand_over(transport, factory)
             step = f"in the TLS handshake with {target.peer}"
             _mend(transport)
-            return await start_tls(loop, transport, factory, target.context, name, peer=target.peer)
+            return marked(mark, "tls", await start_tls(loop, transport, factory, target.context, name, peer=target.peer))
     except TimeoutError as exc:
         if not scope.expired():
             raise
