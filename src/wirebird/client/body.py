@@ -199,7 +199,7 @@ class Incoming:
 
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call `callback` once nothing more will come, or nobody wants it; at once if that is so."""
-        if self._connection is None or self.unwanted:
+        if self.complete or self.error is not None:
             callback()
         elif self._endings is None:
             self._endings = [callback]

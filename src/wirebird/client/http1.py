@@ -369,6 +369,8 @@ class Http1Connection(Stream):
 
     def lost(self, exc: Exception | None) -> None:
         """The transport is gone; with TLS, also when the peer left without close_notify, so that its body may be cut short."""
+        if exc is not None:
+            exc.with_traceback(None)  # it ends in the transport's read, which holds the place that was read into
         if self.sending and self._waiter is not None and not self.secure:
             self._salvage()
         if self._waiter is not None or (self._body is not None and self._is_shut_down()):
