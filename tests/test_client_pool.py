@@ -475,3 +475,65 @@ def test_pools_as_the_seeds_build_them(pool_cls):
         await pool.cleanup()
 
     run(main)
+
+
+@BOTH
+def test_retiring_leaves_the_bodies_under_way(loop):
+    async def main():
+        async with Origin() as origin:
+            client = wirebird.HTTPClient()
+            await asyncio.gather(*[client.get(origin.url("/echo")) for _ in range(3)])
+            response = await client.get(origin.url("/bytes/500000"))
+            assert counts(client, "open", "in_use") == (3, 1)
+            await client.connector.retire()
+            assert counts(client, "open", "in_use") == (1, 1)
+            with pytest.raises(wirebird.ClientClosed):
+                await client.get(origin.url("/echo"))
+            assert await response.content() == pattern(500_000)
+            assert counts(client, "open", "in_use") == (0, 0)
+            await origin.until(lambda: origin.open == 0)
+            await client.connector.retire()
+            await client.close()
+
+    run(main, loop)
+
+
+def test_retiring_an_unread_body_that_nobody_holds_closes_its_connection():
+    async def main():
+        async with Origin() as origin:
+            client = wirebird.HTTPClient()
+            response = await client.get(origin.url("/bytes/50000000"))
+            await client.connector.retire()
+            await response.close()
+            assert counts(client, "open", "in_use") == (0, 0)
+            await origin.until(lambda: origin.open == 0)
+            await client.close()
+
+    run(main)
+
+
+def test_retiring_what_was_never_used():
+    run(wirebird.TCPConnector().retire)
+
+
+@POOLS
+def test_a_pool_of_ones_own(pool_cls):
+    """It opens connections through its connector, and shares nothing with the connector's own pool."""
+
+    async def main():
+        connector = wirebird.TCPConnector()
+        async with Origin() as origin:
+            pool = pool_cls(connector, 2)
+            first, second = await pool.acquire(urlparse(origin.url("/"))), await pool.acquire(urlparse(origin.url("/")))
+            assert (pool.free_conns(), pool.is_all_free(), first is second) == (0, False, False)
+            assert connector.pool.free_conns() == 25
+            pool.release(first)
+            pool.release(second)
+            assert pool.is_all_free()
+            await pool.cleanup()
+            await origin.until(lambda: origin.open == 0)
+            with pytest.raises(wirebird.UsageError):
+                await connector.open_url(origin.url("/"), wirebird.TCPConnector().pool)
+        await connector.close()
+
+    run(main)

@@ -8,9 +8,9 @@
     │   └── ClientClosed               the client was closed before the call
     ├── NetworkError (OSError)         the network failed; the connection is gone
     │   ├── DNSError                   the name did not resolve
-    │   ├── ConnectError               no connection could be made
+    │   ├── ConnectError (ConnectionError)    no connection could be made
     │   ├── TLSError                   the handshake or the certificate failed
-    │   ├── ConnectionLost             the peer went away, or the connection broke, mid-exchange
+    │   ├── ConnectionLost (ConnectionError)  the peer went away, or the connection broke, mid-exchange
     │   └── ProxyError                 the proxy refused
     ├── TimeoutError (TimeoutError)    a limit of `Timeouts` ran out; the connection is gone
     │   ├── ConnectTimeout             sock_connect: DNS, TCP, TLS and proxy handshakes of one dial
@@ -124,16 +124,16 @@ class DNSError(NetworkError):
     """The host name did not resolve."""
 
 
-class ConnectError(NetworkError):
-    """No connection could be made to any address of the host."""
+class ConnectError(NetworkError, ConnectionError):
+    """No connection could be made to any address of the host.  Also the builtin `ConnectionError`."""
 
 
 class TLSError(NetworkError):
     """The TLS handshake or the certificate check failed."""
 
 
-class ConnectionLost(NetworkError):
-    """The connection broke, or the peer closed it, before the response was complete."""
+class ConnectionLost(NetworkError, ConnectionError):
+    """The connection broke, or the peer closed it, before the response was complete.  Also the builtin `ConnectionError`."""
 
 
 class ProxyError(NetworkError):

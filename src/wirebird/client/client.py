@@ -56,7 +56,7 @@ class HTTPClient(Verbs):
     handle_cookies    keep the cookies of responses in `cookies`, and send them where they belong
     verify_ssl        False accepts any certificate; a request verifies if it and the client both say so
     base_url          what relative URLs are resolved against (RFC 3986 5.2)
-    headers           sent with every request, unless it has its own of that name
+    headers           sent with every request, unless it has its own of that name; None in a mapping leaves a default one out
     params            added to the query of every request
     cookies           a `CookieJar` to use, or cookies for the host of `base_url` (for every request if there is none)
     auth              credentials, as `request` takes them: for the origin of `base_url`, or the one that each call names
@@ -82,7 +82,7 @@ class HTTPClient(Verbs):
         verify_ssl: bool = True,
         *,
         base_url: str | URL | None = None,
-        headers: HeadersLike | None = None,
+        headers: HeadersLike | Mapping[str, str | None] | None = None,
         params: ParamsLike | None = None,
         cookies: Mapping[str, str] | CookieJar | None = None,
         auth: AuthLike | None = None,
@@ -125,7 +125,7 @@ class HTTPClient(Verbs):
             self._headers["Accept-Encoding"] = accept_encoding()
         if headers is not None:
             own = HttpHeaders()
-            _override(own, headers)
+            _override(own, _leave_out(self._headers, headers))
             encode_fields(own.items())
             self._headers.update(own)
         self.settings = Options(
@@ -411,6 +411,16 @@ def _content_maker() -> Callable[..., tuple[bytes | Body | None, str | None]]:
     from .content import make_content
 
     return make_content
+
+
+def _leave_out(defaults: HttpHeaders, own: HeadersLike | Mapping[str, str | None]) -> HeadersLike:
+    """The client's fields without those that are None, which `defaults` are then without too."""
+    if not isinstance(own, Mapping):
+        return own
+    without = [name for name, value in own.items() if value is None and isinstance(name, str)]
+    for name in without:
+        defaults.popall(name, None)
+    return [(name, value) for name, value in own.items() if name not in without]  # type: ignore[misc]
 
 
 def _override(headers: HttpHeaders, own: HeadersLike) -> None:

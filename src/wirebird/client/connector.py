@@ -186,7 +186,14 @@ class TCPConnector:
         return None if self.closed else self.pool.checkout(route.key, monotonic())
 
     async def acquire(
-        self, route: Route, timeouts: Timeouts, total_at: float, *, fresh: bool = False, reserved: bool = False
+        self,
+        route: Route,
+        timeouts: Timeouts,
+        total_at: float,
+        *,
+        fresh: bool = False,
+        reserved: bool = False,
+        pool: SmartPool | None = None,
     ) -> Any:
         """A connection for `route`: idle, handed over, or new.
 
@@ -195,7 +202,7 @@ class TCPConnector:
         """
         if self.closed:
             raise ClientClosed("the client was closed", phase="connecting")
-        pool = self.pool
+        pool = pool or self.pool
         key = route.key
         if reserved:
             return await self._dial(route, pool, timeouts, total_at)
@@ -218,7 +225,7 @@ class TCPConnector:
         scope = asyncio.timeout(None)
 
         def make() -> Any:
-            return pool.connection_cls(
+            return (pool.connection_cls or self.connection_cls)(
                 loop,
                 target.peer,
                 route.key,
@@ -270,8 +277,8 @@ class TCPConnector:
         text = url.geturl() if isinstance(url, ParseResult) else url
         where = destination(parse_url(text, "urlparsed"), "urlparsed")
         route = self.route(where, None, True)
-        if pool is self._pool:
-            return await self.acquire(route, self.timeouts, NEVER)
+        if pool is self.pool or (pool.connector is self and pool.loop is self.loop):
+            return await self.acquire(route, self.timeouts, NEVER, pool=pool)
         raise UsageError("the pool belongs to another connector or event loop", argument="urlparsed")
 
     async def close(self) -> None:
@@ -292,6 +299,26 @@ class TCPConnector:
         finally:
             if names is not None:
                 await names.close()
+
+    async def retire(self) -> None:
+        """Open nothing more, close what is idle, and every other connection as soon as the body on it is read or let go of.
+
+        Unlike `close`, it takes nothing away from those who have a response and not read it yet.
+        """
+        self.closed = True
+        pool = self._pool
+        if pool is None or self.loop is not asyncio.get_running_loop():
+            return
+        going = []
+        for connection in list(pool.connections):
+            if connection.capacity():
+                going.append(connection.when_gone())
+                pool.discard(connection)
+                connection.shut()
+            else:
+                connection.is_last()
+        if going:
+            await asyncio.wait(going, timeout=5)
 
     # `cleanup` is what the pools call it, and what code that holds a connector may know.
     cleanup = close
