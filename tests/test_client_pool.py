@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from urllib.parse import urlparse
 
 import pytest
+import trustme
 
 import wirebird
 from origin import Origin, pattern, run
+from raw_peer import sockets
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 POOLS = pytest.mark.parametrize("pool_cls", [wirebird.SmartPool, wirebird.CyclicQueuePool])
@@ -537,3 +540,21 @@ def test_a_pool_of_ones_own(pool_cls):
         await connector.close()
 
     run(main)
+
+
+@BOTH
+def test_closing_waits_for_what_is_on_its_way_out(loop):
+    """With TLS a connection that was used up is closed only when the peer has answered."""
+
+    async def main():
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+        async with Origin(tls=context) as origin:
+            before = sockets()
+            client = wirebird.HTTPClient(wirebird.TCPConnector(conn_max_requests=1), verify_ssl=False)
+            await asyncio.gather(*[client.get(origin.url("/echo")) for _ in range(4)])
+            await client.close()
+            await origin.until(lambda: origin.open == 0)
+            assert sockets() == before
+
+    run(main, loop)

@@ -8,6 +8,7 @@ import ssl as _ssl
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import ParseResult
@@ -116,6 +117,7 @@ class TCPConnector:
         self._pool: SmartPool | None = None
         self._routes: dict[tuple[str, int], Route] = {}
         self._dials: set[asyncio.Timeout] = set()  # what stops those under way
+        self._sockets: dict[asyncio.Future[None], Any] = {}  # when each is closed, and its connection
         self.closed = False  # nothing more is opened, until another client takes over
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -149,6 +151,7 @@ class TCPConnector:
         """Let go of a pool whose loop does not run."""
         loop = self.loop
         self._pool = self._names = None
+        self._sockets.clear()
         if loop is not None and not loop.is_closed():
             for connection in list(pool.connections):
                 connection.abort()
@@ -257,6 +260,9 @@ class TCPConnector:
                 raise ConnectionLost("the peer spoke, or left, before it was asked", peer=target.peer, phase="connecting")
             pool.admit(connection)
             admitted = True
+            gone = connection.when_gone()
+            self._sockets[gone] = connection
+            gone.add_done_callback(partial(_without, self._sockets))
         except ConnectTimeout as error:
             if limit <= left:
                 raise
@@ -296,6 +302,11 @@ class TCPConnector:
                 scope.reschedule(0)
         try:
             await pool.cleanup()
+            # Those that were on their way out, which with TLS takes an answer of the peer.
+            for connection in self._sockets.values():
+                connection.abort()
+            if self._sockets:
+                await asyncio.wait(list(self._sockets), timeout=5)
         finally:
             if names is not None:
                 await names.close()
@@ -322,6 +333,10 @@ class TCPConnector:
 
     # `cleanup` is what the pools call it, and what code that holds a connector may know.
     cleanup = close
+
+
+def _without(sockets: dict[asyncio.Future[None], Any], gone: asyncio.Future[None]) -> None:
+    sockets.pop(gone, None)
 
 
 def _check_time(name: str, value: object, unit: str) -> None:
