@@ -505,7 +505,7 @@ def test_retiring_an_unread_body_that_nobody_holds_closes_its_connection():
     async def main():
         async with Origin() as origin:
             client = wirebird.HTTPClient()
-            response = await client.get(origin.url("/bytes/50000000"))
+            response = await client.get(origin.url("/bytes/5000000"))
             await client.connector.retire()
             await response.close()
             assert counts(client, "open", "in_use") == (0, 0)
