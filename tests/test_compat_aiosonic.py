@@ -809,3 +809,32 @@ def test_a_resolver_without_aiodns_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "aiodns", None)
     with pytest.raises(RuntimeError, match="aiodns"):
         AsyncResolver(nameservers=["8.8.8.8"])
+
+
+# -- proxies ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif("Proxy" not in wirebird.__all__, reason="waits for wirebird.Proxy")
+def test_a_proxy():
+    """S1-14 and S1-72: a URL and `user:password`, for every request of the client."""
+    from wirebird.compat.aiosonic.proxy import Proxy
+
+    assert aiosonic.Proxy is Proxy
+    assert list(inspect.signature(Proxy).parameters)[:2] == ["host", "auth"]
+
+    async def main():
+        async with Origin() as proxy:
+
+            async def forward(asked, wire):
+                await wire.respond(200, [], b"by way of the proxy")
+
+            proxy.on("http://example.test/path", forward)
+            async with aiosonic.HTTPClient(proxy=Proxy(proxy.url(""), "user:password")) as client:
+                response = await client.get("http://example.test/path")
+                assert await response.text() == "by way of the proxy"
+            asked = proxy.asked[0]
+            assert asked.target == "http://example.test/path"
+            assert asked.headers["host"] == "example.test"
+            assert asked.headers["proxy-authorization"] == "Basic dXNlcjpwYXNzd29yZA=="
+
+    run(main)

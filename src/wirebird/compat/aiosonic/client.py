@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ...client.client import HTTPClient as _HTTPClient
-from ...client.connector import TCPConnector as _TCPConnector
 from ...errors import UsageError
 from .connectors import TCPConnector
 from .headers import HeadersType, HttpHeaders
@@ -46,7 +45,7 @@ class HTTPClient:
 
     def __init__(
         self,
-        connector: _TCPConnector | None = None,
+        connector: TCPConnector | None = None,
         handle_cookies: bool = False,
         verify_ssl: bool = True,
         proxy: Any = None,
