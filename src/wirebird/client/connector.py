@@ -151,16 +151,19 @@ class TCPConnector:
         """Let go of a pool whose loop does not run."""
         loop = self.loop
         self._pool = self._names = None
-        self._sockets.clear()
+        leaving, self._sockets = list(self._sockets.values()), {}
         if loop is not None and not loop.is_closed():
-            for connection in list(pool.connections):
+            for connection in leaving:
                 connection.abort()
         # A loop that was closed with connections open leaves their transports to the garbage collector, which would say so.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            had = bool(pool.connections)
             pool.abandon()
-            if had:
+            if leaving:
+                for connection in leaving:
+                    connection.forsake()
+                del connection
+                leaving.clear()
                 gc.collect()
 
     # -- routes --------------------------------------------------------------------------------------------------------
