@@ -8,9 +8,9 @@
     │   └── ClientClosed               the client was closed before the call
     ├── NetworkError (OSError)         the network failed; the connection is gone
     │   ├── DNSError                   the name did not resolve
-    │   ├── ConnectError (ConnectionError)    no connection could be made
+    │   ├── ConnectError               no connection could be made
     │   ├── TLSError                   the handshake or the certificate failed
-    │   ├── ConnectionLost (ConnectionError)  the peer went away, or the connection broke, mid-exchange
+    │   ├── ConnectionLost             the peer went away, or the connection broke, mid-exchange
     │   └── ProxyError                 the proxy refused
     ├── TimeoutError (TimeoutError)    a limit of `Timeouts` ran out; the connection is gone
     │   ├── ConnectTimeout             sock_connect: DNS, TCP, TLS and proxy handshakes of one dial
