@@ -637,14 +637,14 @@ def test_time_limits(loop):
     async def main():
         async with Origin() as origin:
             silent = origin.url("/silent")
-            connector = TCPConnector(timeouts=Timeouts(sock_connect=0.05, sock_read=0.05), resolver=Silent())
+            connector = TCPConnector(timeouts=Timeouts(sock_read=0.05), resolver=Silent())
             async with aiosonic.HTTPClient(connector) as client:
                 with pytest.raises(exceptions.ReadTimeout):
                     await client.get(silent)
                 with pytest.raises(exceptions.RequestTimeout):  # in place of the connector's
                     await client.get(silent, timeouts=Timeouts(request_timeout=0.05))
                 with pytest.raises(exceptions.ConnectTimeout):
-                    await client.get("http://example.test/")
+                    await client.get("http://example.test/", timeouts=Timeouts(sock_connect=0.05))
                 for kind in (exceptions.BaseTimeout, exceptions.TimeoutException, TimeoutError, asyncio.TimeoutError):
                     with pytest.raises(kind):
                         await client.get(silent)

@@ -139,7 +139,6 @@ def test_chunks_are_those_of_aiosonic():
         (TypeError, {"json": {}, "data": "x"}),
         (ValueError, {"data": "x", "multipart": True}),
         ("ReadTimeout", {"timeouts": (5, 0.05, None, 60)}),
-        ("RequestTimeout", {"timeouts": (5, 30, None, 0.05)}),
         ("MaxRedirects", {"follow": True}),
     ],
 )
