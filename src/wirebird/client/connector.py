@@ -263,6 +263,8 @@ class TCPConnector:
                 raise ConnectionLost("the peer spoke, or left, before it was asked", peer=target.peer, phase="connecting")
             pool.admit(connection)
             admitted = True
+            if self.closed:  # retired meanwhile
+                connection.is_last()
             gone = connection.when_gone()
             self._sockets[gone] = connection
             gone.add_done_callback(partial(_without, self._sockets))
