@@ -85,6 +85,19 @@ PAGES: dict[str, list[Shown]] = {
         Shown("client/log_observer.py", "LogObserver", methods=False),
         Shown("client/har.py", "HarRecorder"),
     ],
+    "compat": [
+        Shown("compat/aiosonic/client.py", "HTTPClient"),
+        Shown("compat/aiosonic/response.py", "HttpResponse"),
+        Shown("compat/aiosonic/headers.py", "HttpHeaders"),
+        Shown("compat/aiosonic/connectors.py", "TCPConnector"),
+        Shown("compat/aioreq/http.py", "Client"),
+        Shown("compat/aioreq/http.py", "StreamClient"),
+        Shown("compat/aioreq/messages.py", "Request"),
+        Shown("compat/aioreq/messages.py", "Response"),
+        Shown("compat/aioreq/messages.py", "StreamResponse"),
+        Shown("compat/aioreq/headers.py", "Headers"),
+        Shown("compat/aioreq/middlewares.py", "MiddleWare"),
+    ],
 }
 
 # What a pool offers to its users; the rest is between it and the connector.

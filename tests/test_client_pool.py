@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from urllib.parse import urlparse
 
 import pytest
+import trustme
 
 import wirebird
 from origin import Origin, pattern, run
+from raw_peer import sockets
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 POOLS = pytest.mark.parametrize("pool_cls", [wirebird.SmartPool, wirebird.CyclicQueuePool])
@@ -475,3 +478,107 @@ def test_pools_as_the_seeds_build_them(pool_cls):
         await pool.cleanup()
 
     run(main)
+
+
+@BOTH
+def test_retiring_leaves_the_bodies_under_way(loop):
+    async def main():
+        async with Origin() as origin:
+            client = wirebird.HTTPClient()
+            await asyncio.gather(*[client.get(origin.url("/echo")) for _ in range(3)])
+            response = await client.get(origin.url("/bytes/500000"))
+            assert counts(client, "open", "in_use") == (3, 1)
+            await client.connector.retire()
+            assert counts(client, "open", "in_use") == (1, 1)
+            with pytest.raises(wirebird.ClientClosed):
+                await client.get(origin.url("/echo"))
+            assert await response.content() == pattern(500_000)
+            assert counts(client, "open", "in_use") == (0, 0)
+            await origin.until(lambda: origin.open == 0)
+            await client.connector.retire()
+            await client.close()
+
+    run(main, loop)
+
+
+def test_retiring_an_unread_body_that_nobody_holds_closes_its_connection():
+    async def main():
+        async with Origin() as origin:
+            client = wirebird.HTTPClient()
+            response = await client.get(origin.url("/bytes/5000000"))
+            await client.connector.retire()
+            await response.close()
+            assert counts(client, "open", "in_use") == (0, 0)
+            await origin.until(lambda: origin.open == 0)
+            await client.close()
+
+    run(main)
+
+
+def test_retiring_leaves_those_who_dial_or_wait_their_turn():
+    class Slow(wirebird.ThreadedResolver):
+        async def resolve(self, host, port=0, family=0):
+            asked.set()
+            await go_on.wait()
+            return await super().resolve("127.0.0.1", port, family)
+
+    async def main():
+        async with Origin() as origin:
+            client = wirebird.HTTPClient(wirebird.TCPConnector(pool_size=1, resolver=Slow()))
+            url = origin.url("/echo", host="example.test")
+            calls = [asyncio.create_task(client.get(url)) for _ in range(3)]
+            await asked.wait()
+            await client.connector.retire()
+            go_on.set()
+            assert [response.status_code for response in await asyncio.gather(*calls)] == [200] * 3
+            await origin.until(lambda: origin.open == 0)
+            assert (origin.connections, counts(client, "open", "in_use", "waiting")) == (3, (0, 0, 0))
+            await client.close()
+
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    run(main)
+
+
+def test_retiring_what_was_never_used():
+    run(wirebird.TCPConnector().retire)
+
+
+@POOLS
+def test_a_pool_of_ones_own(pool_cls):
+    """It opens connections through its connector, and shares nothing with the connector's own pool."""
+
+    async def main():
+        connector = wirebird.TCPConnector()
+        async with Origin() as origin:
+            pool = pool_cls(connector, 2)
+            first, second = await pool.acquire(urlparse(origin.url("/"))), await pool.acquire(urlparse(origin.url("/")))
+            assert (pool.free_conns(), pool.is_all_free(), first is second) == (0, False, False)
+            assert connector.pool.free_conns() == 25
+            pool.release(first)
+            pool.release(second)
+            assert pool.is_all_free()
+            await pool.cleanup()
+            await origin.until(lambda: origin.open == 0)
+            with pytest.raises(wirebird.UsageError):
+                await connector.open_url(origin.url("/"), wirebird.TCPConnector().pool)
+        await connector.close()
+
+    run(main)
+
+
+@BOTH
+def test_closing_waits_for_what_is_on_its_way_out(loop):
+    """With TLS a connection that was used up is closed only when the peer has answered."""
+
+    async def main():
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+        async with Origin(tls=context) as origin:
+            before = sockets()
+            client = wirebird.HTTPClient(wirebird.TCPConnector(conn_max_requests=1), verify_ssl=False)
+            await asyncio.gather(*[client.get(origin.url("/echo")) for _ in range(4)])
+            await client.close()
+            await origin.until(lambda: origin.open == 0)
+            assert sockets() <= before
+
+    run(main, loop)

@@ -373,6 +373,22 @@ def test_bad_cookies(cookies):
     refused(wirebird.UsageError, "cookies", cookies=cookies)
 
 
+def test_a_default_can_be_left_out():
+    for headers in (
+        {"Accept-Encoding": None, "accept": None, "X": "1"},
+        CIMultiDict([("ACCEPT", None), ("Accept-encoding", None)]),
+    ):
+        asked, _ = echo(settings={"headers": headers})
+        assert "accept" not in asked.headers
+        assert "accept-encoding" not in asked.headers
+        assert asked.headers["user-agent"].startswith("wirebird/")
+    asked, _ = echo(settings={"headers": {"Accept": None}}, headers={"Accept": "text/plain"})
+    assert asked.headers.get_list("accept") == ["text/plain"]
+    for bad in ({5: None}, [("Accept", None)], {"Accept": None, "X": 5}):
+        with pytest.raises(wirebird.UsageError):
+            wirebird.HTTPClient(headers=bad)
+
+
 @pytest.mark.parametrize("control", CONTROLS)
 def test_no_injection_through_the_defaults(control):
     for keywords in ({"headers": {"X": f"a{control}"}}, {"cookies": {"a": f"b{control}"}}, {"base_url": f"http://h/{control}"}):
@@ -574,3 +590,10 @@ def test_connect_errors_are_typed():
             assert client.stats()["in_use"] == 0
 
     run(main)
+
+
+def test_a_failed_connection_is_the_builtin_error_too():
+    for kind in (wirebird.ConnectError, wirebird.ConnectionLost):
+        assert issubclass(kind, wirebird.NetworkError)
+        assert issubclass(kind, ConnectionError)
+        assert str(kind("no", peer="host:1", phase="connecting")) == "no (while connecting, peer host:1)"

@@ -158,6 +158,28 @@ def test_an_empty_store_that_was_named_stays_empty(monkeypatch, tmp_path):
     assert tls_context().cert_store_stats()["x509_ca"] == 0
 
 
+def test_a_certificate_for_another_name_only_where_that_is_asked_for(cafile):
+    trusting = tls_context(cafile=cafile, check_hostname=False)
+    assert trusting is not tls_context(cafile=cafile)
+    assert (trusting.check_hostname, trusting.verify_mode) == (False, ssl.CERT_REQUIRED)
+    handshake(trusting, "example.org", "example.net")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(tls_context(check_hostname=False), "example.org", "example.org")  # signed by nobody known
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(tls_context(cafile=cafile), "example.org", "example.net")
+
+
+def test_a_keylog_is_written(cafile, tmp_path):
+    log = tmp_path / "own keys"
+    context = tls_context(cafile=cafile, keylog=log)
+    assert context is tls_context(cafile=cafile, keylog=str(log)) is not tls_context(cafile=cafile)
+    handshake(context, "example.org", "example.org")
+    assert "CLIENT_TRAFFIC_SECRET_0" in log.read_text()
+    assert tls_context(cafile=cafile).keylog_filename is None
+    with pytest.raises(UsageError, match="keylog"):
+        tls_context(cafile=cafile, keylog=tmp_path / "nowhere" / "keys")
+
+
 def test_sslkeylogfile_is_honoured(monkeypatch, cafile, tmp_path):
     log = tmp_path / "keys.log"
     monkeypatch.setenv("SSLKEYLOGFILE", str(log))

@@ -124,16 +124,16 @@ class DNSError(NetworkError):
     """The host name did not resolve."""
 
 
-class ConnectError(NetworkError):
-    """No connection could be made to any address of the host."""
+class ConnectError(NetworkError, ConnectionError):
+    """No connection could be made to any address of the host.  Also the builtin `ConnectionError`."""
 
 
 class TLSError(NetworkError):
     """The TLS handshake or the certificate check failed."""
 
 
-class ConnectionLost(NetworkError):
-    """The connection broke, or the peer closed it, before the response was complete."""
+class ConnectionLost(NetworkError, ConnectionError):
+    """The connection broke, or the peer closed it, before the response was complete.  Also the builtin `ConnectionError`."""
 
 
 class ProxyError(NetworkError):

@@ -113,6 +113,7 @@ class Incoming:
         "_readers",
         "_waiters",
         "_whole",
+        "chunk_ends",
         "complete",
         "error",
         "paused",
@@ -140,6 +141,7 @@ class Incoming:
         self.received = 0
         self.unwanted = False
         self.watcher: Watcher | None = None
+        self.chunk_ends: deque[int] | None = None  # for a connection that keeps chunks apart (client/chunks.py)
         # The request's: binding for a body that is collected, not for one that is streamed.
         self.total_at = connection.total_at if connection is not None else NEVER
         if whole is not None:

@@ -51,7 +51,7 @@ class HTTPClient(Verbs):
     verify_ssl        False accepts any certificate; a request verifies if it and the client both say so
     proxy             a `Proxy` or its URL, for every request
     base_url          what relative URLs are resolved against (RFC 3986 5.2)
-    headers           sent with every request, unless it has its own of that name
+    headers           sent with every request, unless it has its own of that name; None in a mapping leaves a default one out
     params            added to the query of every request
     cookies           a `CookieJar` to use, or cookies for the host of `base_url` (for every request if there is none)
     auth              credentials, as `request` takes them: for the origin of `base_url`, or the one that each call names; a user
@@ -83,7 +83,7 @@ class HTTPClient(Verbs):
         proxy: ProxyLike | None = None,
         *,
         base_url: str | URL | None = None,
-        headers: HeadersLike | None = None,
+        headers: HeadersLike | Mapping[str, str | None] | None = None,
         params: ParamsLike | None = None,
         cookies: Mapping[str, str] | CookieJar | None = None,
         auth: AuthLike | Literal[False] | None = None,

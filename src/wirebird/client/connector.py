@@ -127,6 +127,7 @@ class TCPConnector:
         self._proxies: dict[tuple[int, Proxy], int] = {}  # a number for each, for keys do not hold credentials
         self._next_proxy = 1
         self._dials: set[asyncio.Timeout] = set()  # what stops those under way
+        self._sockets: dict[asyncio.Future[None], Any] = {}  # when each is closed, and its connection
         self.closed = False  # nothing more is opened, until another client takes over
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -160,15 +161,19 @@ class TCPConnector:
         """Let go of a pool whose loop does not run."""
         loop = self.loop
         self._pool = self._names = None
+        leaving, self._sockets = list(self._sockets.values()), {}
         if loop is not None and not loop.is_closed():
-            for connection in list(pool.connections):
+            for connection in leaving:
                 connection.abort()
         # A loop that was closed with connections open leaves their transports to the garbage collector, which would say so.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            had = bool(pool.connections)
             pool.abandon()
-            if had:
+            if leaving:
+                for connection in leaving:
+                    connection.forsake()
+                del connection
+                leaving.clear()
                 gc.collect()
 
     # -- routes --------------------------------------------------------------------------------------------------------
@@ -237,6 +242,7 @@ class TCPConnector:
         fresh: bool = False,
         reserved: bool = False,
         mark: Callable[[str], object] | None = None,
+        pool: SmartPool | None = None,
     ) -> Any:
         """A connection for `route`: idle, handed over, or new.
 
@@ -246,7 +252,7 @@ class TCPConnector:
         """
         if self.closed:
             raise ClientClosed("the client was closed", phase="connecting")
-        pool = self.pool
+        pool = pool or self.pool
         key = route.key
         if reserved:
             return await self._dial(route, pool, timeouts, total_at, mark)
@@ -271,7 +277,7 @@ class TCPConnector:
         scope = asyncio.timeout(None)
 
         def make() -> Any:
-            return pool.connection_cls(
+            return (pool.connection_cls or self.connection_cls)(
                 loop,
                 target.peer,
                 route.key,
@@ -311,6 +317,11 @@ class TCPConnector:
                 raise ConnectionLost("the peer spoke, or left, before it was asked", peer=target.peer, phase="connecting")
             pool.admit(connection)
             admitted = True
+            if self.closed:  # retired meanwhile
+                connection.is_last()
+            gone = connection.when_gone()
+            self._sockets[gone] = connection
+            gone.add_done_callback(partial(_without, self._sockets))
         except ConnectTimeout as error:
             if limit <= left:
                 raise
@@ -331,8 +342,8 @@ class TCPConnector:
         text = url.geturl() if isinstance(url, ParseResult) else url
         where = destination(parse_url(text, "urlparsed"), "urlparsed")
         route = self.route(where, None, True)
-        if pool is self._pool:
-            return await self.acquire(route, self.timeouts, NEVER)
+        if pool is self.pool or (pool.connector is self and pool.loop is self.loop):
+            return await self.acquire(route, self.timeouts, NEVER, pool=pool)
         raise UsageError("the pool belongs to another connector or event loop", argument="urlparsed")
 
     async def close(self) -> None:
@@ -350,12 +361,41 @@ class TCPConnector:
                 scope.reschedule(0)
         try:
             await pool.cleanup()
+            # Those that were on their way out, which with TLS takes an answer of the peer.
+            for connection in self._sockets.values():
+                connection.abort()
+            if self._sockets:
+                await asyncio.wait(list(self._sockets), timeout=5)
         finally:
             if names is not None:
                 await names.close()
 
+    async def retire(self) -> None:
+        """Open nothing more, close what is idle, and every other connection as soon as the body on it is read or let go of.
+
+        Unlike `close`, it takes nothing away from those who have a response and not read it yet.
+        """
+        self.closed = True
+        pool = self._pool
+        if pool is None or self.loop is not asyncio.get_running_loop():
+            return
+        going = []
+        for connection in list(pool.connections):
+            if connection.capacity():
+                going.append(connection.when_gone())
+                pool.discard(connection)
+                connection.shut()
+            else:
+                connection.is_last()
+        if going:
+            await asyncio.wait(going, timeout=5)
+
     # `cleanup` is what the pools call it, and what code that holds a connector may know.
     cleanup = close
+
+
+def _without(sockets: dict[asyncio.Future[None], Any], gone: asyncio.Future[None]) -> None:
+    sockets.pop(gone, None)
 
 
 def _check_time(name: str, value: object, unit: str) -> None:

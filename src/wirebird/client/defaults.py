@@ -50,7 +50,7 @@ class Defaults:
         self,
         *,
         base_url: str | URL | None,
-        headers: HeadersLike | None,
+        headers: HeadersLike | Mapping[str, str | None] | None,
         params: ParamsLike | None,
         auth: AuthLike | Literal[False] | None,
         timeouts: Timeouts,
@@ -82,7 +82,7 @@ class Defaults:
             self._headers["Accept-Encoding"] = accept_encoding()
         if headers is not None:
             own = HttpHeaders()
-            _override(own, headers)
+            _override(own, _leave_out(self._headers, headers))
             encode_fields(own.items())
             self._headers.update(own)
         self.auth: Auth | None = None
@@ -209,6 +209,16 @@ def _content_maker() -> Callable[..., tuple[bytes | Body | None, str | None]]:
     from .content import make_content
 
     return make_content
+
+
+def _leave_out(defaults: HttpHeaders, own: HeadersLike | Mapping[str, str | None]) -> HeadersLike:
+    """The client's fields without those that are None, which `defaults` are then without too."""
+    if not isinstance(own, Mapping):
+        return own
+    without = [name for name, value in own.items() if value is None and isinstance(name, str)]
+    for name in without:
+        defaults.popall(name, None)
+    return [(name, value) for name, value in own.items() if name not in without]  # type: ignore[misc]
 
 
 def _override(headers: HttpHeaders, own: HeadersLike) -> None:

@@ -31,6 +31,8 @@ class _Configuration(NamedTuple):
     keyfile: str | None
     password: str | None
     alpn: tuple[str, ...]
+    check_hostname: bool
+    keylog: str | None
     environment: tuple[str | None, ...]
 
 
@@ -53,11 +55,15 @@ def tls_context(
     keyfile: str | os.PathLike[str] | None = None,
     password: str | None = None,
     alpn: tuple[str, ...] = ("http/1.1",),
+    check_hostname: bool = True,
+    keylog: str | os.PathLike[str] | None = None,
 ) -> ssl.SSLContext:
     """The client context for one configuration: the same object for the same arguments, so its files are read once a process.
 
     `verify`: False accepts any certificate for any name.  `cafile`, `capath`: the certification authorities to trust, in place
     of the system's.  `certfile`, `keyfile`, `password`: the client's own certificate.  `alpn`: protocols to offer (RFC 7301).
+    `check_hostname`: False accepts a certificate for any name, if somebody trusted signed it.  `keylog`: a file that the secrets
+    of every connection are appended to, in the format of SSLKEYLOGFILE, for debugging.
     Raises `UsageError` for a file that cannot be read or does not hold what it should.
     """
     if not verify and (cafile is not None or capath is not None):
@@ -72,6 +78,8 @@ def tls_context(
         _path(keyfile),
         password,
         tuple(alpn),
+        bool(check_hostname),
+        _path(keylog),
         tuple(map(os.environ.get, _ENVIRONMENT)),
     )
     context = _contexts.get(configuration)
@@ -118,9 +126,15 @@ def _build(configuration: _Configuration) -> ssl.SSLContext:
         raise UsageError(f"{argument} cannot be used: {exc}", argument=argument) from exc
     if cafile is None and capath is None and configuration.verify:
         _fill_store(context)
-    if not configuration.verify:
+    if not (configuration.verify and configuration.check_hostname):
         context.check_hostname = False  # before verify_mode: the other order is refused
+    if not configuration.verify:
         context.verify_mode = ssl.CERT_NONE
+    if configuration.keylog is not None:
+        try:
+            context.keylog_filename = configuration.keylog
+        except OSError as exc:
+            raise UsageError(f"keylog cannot be written: {exc}", argument="keylog") from exc
     if configuration.certfile is not None:
         password = configuration.password
         try:

@@ -1,0 +1,86 @@
+"""The table of docs/compat.md: every row of the seed documents has its place in it, and every test that it names is there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from test_layers import SOURCES
+
+ROOT = Path(__file__).resolve().parents[1]
+REQUIREMENTS = [folder / "shared" / "seeds" / "REQUIREMENTS.md" for folder in ROOT.parents[:2]]
+ROWS = {
+    cells[0].strip(): cells[2].strip()
+    for line in (ROOT / "docs" / "compat.md").read_text("utf-8").splitlines()
+    if re.match(r"\| S[0-2]-[0-9]+ \|", line) and (cells := line.strip("|").split("|"))
+}
+# About the libraries' repositories, pages and installation: there is nothing that could be run.
+WITHOUT = {"S0-10", "S0-11", "S0-12", "S0-22", "S0-23", "S1-73", "S2-2"}
+COUNTS = {"S0": 84, "S1": 73, "S2": 22}
+
+
+@cache
+def names_in(file: str) -> set[str]:
+    return set(re.findall(r"^(?:async )?def (\w+)\(", (ROOT / file).read_text("utf-8"), re.MULTILINE))
+
+
+def test_every_row_is_there():
+    assert set(ROWS) == {f"{seed}-{number}" for seed, count in COUNTS.items() for number in range(1, count + 1)}
+
+
+def test_the_rows_are_those_of_the_requirements():
+    found = [path for path in REQUIREMENTS if path.is_file()]
+    if not found:
+        pytest.skip("the requirements are not beside this folder")
+    text = found[0].read_text("utf-8")
+    assert set(ROWS) == set(re.findall(r"^\| (S[0-2]-[0-9]+)\b", text, re.MULTILINE))
+
+
+def test_every_row_names_a_test_that_exists():
+    for row, cell in ROWS.items():
+        named = re.fullmatch(r"`(tests/\w+\.py)::(\w+)`", cell)
+        if named is None:
+            assert cell == "nothing to run", row
+            assert row in WITHOUT
+            continue
+        assert named[2] in names_in(named[1]), row
+
+
+def test_every_example_of_the_documents_has_a_file_of_its_own():
+    programs = {f"{path.parent.name}/{path.name}" for path in (ROOT / "tests" / "seed_programs").rglob("*.py")}
+    run = {
+        name
+        for path in (ROOT / "tests").glob("test_program_*.py")
+        for name in re.findall(r"\w+/\w+\.py|(?<=\")download\w+\.py", path.read_text("utf-8"))
+    }
+    assert {name if "/" in name else f"aiosonic/{name}" for name in run} == programs
+
+
+def test_the_facades_are_typed():
+    """S0-6: every parameter and every result of what is public has its type."""
+    for source in SOURCES:
+        if source.part != "compat":
+            continue
+        public = set(getattr(import_module(source.name), "__all__", ()))
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.returns is not None, f"{source.name}.{node.name}"
+                own = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                untyped = [one.arg for one in own if one.annotation is None and one.arg not in ("self", "cls")]
+                assert untyped == [], f"{source.name}.{node.name}"
+        assert public or source.name.endswith("proxy")
+
+
+def test_everything_that_is_offered_explains_itself():
+    """What a façade offers explains itself, methods that are made in a row included."""
+    for name in ("aiosonic.client.HTTPClient", "aioreq.http.Client", "aioreq.http.StreamClient"):
+        path, _, attribute = name.rpartition(".")
+        for method, function in inspect.getmembers(getattr(import_module(f"wirebird.compat.{path}"), attribute), callable):
+            if method[0] != "_":
+                assert inspect.getdoc(function), f"{name}.{method}"
