@@ -247,8 +247,9 @@ class TCPConnector:
         """A connection for `route`: idle, handed over, or new.
 
         `total_at` is the deadline of the request, `fresh` wants a connection that carried nothing yet, `reserved` says that a
-        slot is reserved for it already, `mark` is called with the steps of a dial as they are done, `queued` the first of them.
-        Raises `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what a dial raises.
+        slot is reserved for it already, `mark` is called with the steps of a dial as they are done, `queued` the first of them,
+        `pool` is another one of this connector's than its own.  Raises `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what
+        a dial raises.
         """
         if self.closed:
             raise ClientClosed("the client was closed", phase="connecting")
@@ -362,7 +363,7 @@ class TCPConnector:
         try:
             await pool.cleanup()
             # Those that were on their way out, which with TLS takes an answer of the peer.
-            for connection in self._sockets.values():
+            for connection in list(self._sockets.values()):
                 connection.abort()
             if self._sockets:
                 await asyncio.wait(list(self._sockets), timeout=5)
