@@ -20,11 +20,12 @@ from layers import read_sources
 from test_layers import ROOT
 
 NAMES = """
-    AsyncResolver BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar CyclicQueuePool DNSError
-    DecodingError HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse
-    InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout ProtocolError ProxyError ReadTimeout Request
-    RequestTimeout SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError
-    WirebirdError __version__ load_cookies save_cookies tls_context
+    AsyncResolver BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionLost Cookie CookieJar CorruptBody
+    CyclicQueuePool DNSError DecodingError Download HTTPClient Http1Connection HttpHeaders HttpResponse IncompleteBody
+    InvalidHeader InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits MultipartForm NetworkError PoolTimeout
+    ProgressBar ProtocolError ProxyError ReadTimeout Request RequestTimeout SmartPool StatusError TCPConnector TLSError
+    ThreadedResolver TimeoutError Timeouts TooManyRedirects Upload UsageError WirebirdError __version__ load_cookies
+    save_cookies tls_context
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -47,6 +48,7 @@ SIGNATURES = {
         multipart=False, verify=True, ssl=None, timeouts=None, follow=None, http2=False, *, files=None, cookies=None,
         raise_for_status=None, auth=None, proxy=None""",
     "HTTPClient.stream": "method, url",
+    "HTTPClient.download": "url, path, *, resume=True, progress=None",
     "HTTPClient.wait_requests": "timeout=30",
     "HTTPClient.close": "",
     "HTTPClient.shutdown": "",
@@ -100,6 +102,7 @@ BEYOND = {
     "TCPConnector": {"limits"},
     "HTTPClient": {"network_middlewares"},
     "HTTPClient.request": {"max_redirects"},
+    "HTTPClient.download": {"digest", "size", "overwrite", "attempts", "fsync"},
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},
 }

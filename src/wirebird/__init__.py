@@ -17,15 +17,19 @@ from ._version import VERSION as __version__
 if TYPE_CHECKING:
     from .client.client import HTTPClient
     from .client.connector import TCPConnector
+    from .client.download import Download
     from .client.forms import MultipartForm
     from .client.http1 import Http1Connection
+    from .client.progress import ProgressBar
     from .client.response import HttpResponse
+    from .client.upload import Upload
     from .errors import (
         BodyConsumed,
         ClientClosed,
         ConnectError,
         ConnectionLost,
         ConnectTimeout,
+        CorruptBody,
         DecodingError,
         DNSError,
         IncompleteBody,
@@ -66,9 +70,11 @@ __all__ = [
     "ConnectionLost",
     "Cookie",
     "CookieJar",
+    "CorruptBody",
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
+    "Download",
     "HTTPClient",
     "Http1Connection",
     "HttpHeaders",
@@ -83,6 +89,7 @@ __all__ = [
     "MultipartForm",
     "NetworkError",
     "PoolTimeout",
+    "ProgressBar",
     "ProtocolError",
     "ProxyError",
     "ReadTimeout",
@@ -96,6 +103,7 @@ __all__ = [
     "TimeoutError",
     "Timeouts",
     "TooManyRedirects",
+    "Upload",
     "UsageError",
     "WirebirdError",
     "__version__",
@@ -109,17 +117,20 @@ _homes = {
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
+    "Download": "client.download",
     "HTTPClient": "client.client",
     "Http1Connection": "client.http1",
     "HttpHeaders": "models.headers",
     "HttpResponse": "client.response",
     "Limits": "models.limits",
     "MultipartForm": "client.forms",
+    "ProgressBar": "client.progress",
     "Request": "models.message",
     "SmartPool": "net.pool",
     "TCPConnector": "client.connector",
     "ThreadedResolver": "net.resolver",
     "Timeouts": "net.timeouts",
+    "Upload": "client.upload",
     "load_cookies": "net.cookie_file",
     "save_cookies": "net.cookie_file",
     "tls_context": "net.tls",

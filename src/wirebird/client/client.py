@@ -204,6 +204,8 @@ class HTTPClient(Verbs):
             )
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
+            if (describe := getattr(body, "describe", None)) is not None:
+                describe(headers)
         if where.userinfo and "authorization" not in headers:
             headers["Authorization"] = basic_credentials(where.url)
         if given.keys() <= _NO_OPTIONS and not self._cookies and self._auth is None:

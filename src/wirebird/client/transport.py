@@ -198,7 +198,8 @@ async def _upload(
                 async for piece in pieces:
                     connection.write(writer.data(piece))
                     await connection.drain()
-        connection.write(writer.end())
+        trailers = getattr(body, "trailers", None)
+        connection.write(writer.end(trailers()) if trailers is not None else writer.end())
     except Exception as error:
         if isinstance(error, ConnectionLost) and connection.closing:
             return  # whoever awaits the response is told by the connection itself
