@@ -361,6 +361,7 @@ class _Transfer:
         """Let go of the file, once the thread has."""
         work, self._work = self._work, None
         if work is not None and not work.done():
+            self._file.hurry()
             try:
                 await asyncio.wait([work])
             except asyncio.CancelledError:

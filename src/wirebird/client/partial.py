@@ -39,6 +39,9 @@ _BLOCK = 1024 * 1024  # one read of what is hashed again
 _SMALL = 16384  # pieces below this on average are joined before they are written
 _RECORD_SIZE = 65536  # no record is larger
 
+# A link that somebody else has put there is not followed, and a pipe is not waited for.
+_FLAGS = os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
 _guard = threading.Lock()
 _in_use: set[str] = set()
 
@@ -81,6 +84,8 @@ class PartialFile:
         self._fsync = fsync
         self._key = ""
         self._handle = -1
+        self._ours = False  # open, locked, and what it should be
+        self._unwanted = False
         self._broken = False  # a write failed: what would follow it does not follow what is there
         self._whole: dict[str, Any] = {}  # hash objects over the file
         self._message: dict[str, Any] = {}  # and over one answer
@@ -102,14 +107,14 @@ class PartialFile:
                 raise self._busy()
             _in_use.add(key)
         self._key = key
-        while self._handle < 0:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-            self._handle = os.open(self.path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
-            if not self._is_locked():
-                self._close()  # it was moved to its final place while we waited for the lock
+        while not self._ours:
+            self._close()
+            self._handle = os.open(self.path, _FLAGS, 0o666)
+            status = os.fstat(self._handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise UsageError(f"path {os.fspath(self.path)!r} is there, and no regular file", argument="path")
+            self._ours = self._is_locked()  # or it was moved to its final place just before
         status = os.fstat(self._handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"path {os.fspath(self.path)!r} is there, and no regular file", argument="path")
         version = self._read_record() if resume and status.st_size else None
         if version is not None and version.validator and (version.size is None or status.st_size <= version.size):
             self.size = status.st_size
@@ -154,7 +159,8 @@ class PartialFile:
         self._whole = {}
         if version.validator:
             text = json.dumps({"source": self._source, **asdict(version)})
-            self.record.write_text(text, "ascii")
+            with self.record.open("x", encoding="ascii") as file:  # a new file: nothing that is there is followed or written to
+                file.write(text)
 
     def prepare(self, whole: Iterable[str], message: Iterable[str]) -> None:
         """An answer begins: keep these digests, as `hashlib` names them, of the file and of the answer."""
@@ -165,6 +171,8 @@ class PartialFile:
         at = 0
         while new and at < self.size:
             block = os.read(self._handle, min(_BLOCK, self.size - at))
+            if self._unwanted:
+                return
             if not block:
                 raise OSError(errno.EIO, "the partial file became shorter", os.fspath(self.path))
             at += len(block)
@@ -243,9 +251,13 @@ class PartialFile:
         self._release()
         return aside
 
+    def hurry(self) -> None:
+        """From any thread: what is being read for a digest is not wanted any more."""
+        self._unwanted = True
+
     def leave(self, rest: list[bytes]) -> None:
         """Let go of the part after writing `rest`; it stays, unless it is empty.  May be called in any state, and again."""
-        if self._handle < 0:
+        if self._handle < 0 or not self._ours:
             self._release()
             return
         try:

@@ -95,6 +95,8 @@ class UploadBody:
 
     def describe(self, headers: HttpHeaders) -> None:
         """Add the fields that go with this body.  Raises `UsageError` where `headers` contradict it."""
+        if (describe := getattr(self._inner, "describe", None)) is not None:
+            describe(headers)
         if self._coding is not None:
             if "content-encoding" in headers:
                 raise UsageError("headers hold a Content-Encoding, and compress would add another", argument="compress")

@@ -120,7 +120,9 @@ def _judge_part(headers: HttpHeaders, length: int | None, offset: int, version: 
         return Answer(Step.ANEW)  # none, several (multipart/byteranges), or nonsense
     first, last = int(found[1]), int(found[2])
     total = None if found[3] == "*" else int(found[3])
-    if first != offset or last < first or (total is not None and last >= total) or total != version.size:
+    if first != offset or last < first or (total is not None and last >= total):
+        return Answer(Step.ANEW)
+    if version.size is not None and total != version.size:
         return Answer(Step.ANEW)
     if length is not None and length != last + 1 - first:
         return Answer(Step.ANEW)
@@ -130,7 +132,7 @@ def _judge_part(headers: HttpHeaders, length: int | None, offset: int, version: 
     digest = ", ".join(headers.get_list("repr-digest"))
     if digest and version.digest and digest != version.digest:
         return Answer(Step.ANEW)
-    return Answer(Step.APPEND, last + 1, replace(version, digest=version.digest or digest))
+    return Answer(Step.APPEND, last + 1, replace(version, size=total, digest=version.digest or digest))
 
 
 def _judge_unsatisfied(headers: HttpHeaders, offset: int, version: Version) -> Answer:
