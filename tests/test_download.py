@@ -164,13 +164,13 @@ def test_a_folder_takes_the_name_in_the_url(tmp_path, target, name):
     run(main)
 
 
-@pytest.mark.parametrize("target", ["/", "/a/", "/.bashrc", "/a%2Fb", "/a%5Cb", "/%2E%2E", "/a%00b", "/a%0Ab", "/..%2f..%2fetc"])
-def test_a_folder_and_no_name_for_a_file(tmp_path, target):
+def test_a_folder_and_no_name_for_a_file(tmp_path):
     async def main():
         async with Peer(None) as peer, HTTPClient() as client:
-            with pytest.raises(UsageError) as info:
-                await client.download(peer.url(target), tmp_path)
-            assert info.value.argument in ("path", "url")
+            for target in ("/", "/a/", "/.bashrc", "/a%2Fb", "/a%5Cb", "/%2E%2E", "/a%00b", "/a%0Ab", "/..%2f..%2fetc"):
+                with pytest.raises(UsageError) as info:
+                    await client.download(peer.url(target), tmp_path)
+                assert info.value.argument in ("path", "url"), target
             assert peer.accepted == 0
             assert parts(tmp_path) == []
 
@@ -263,39 +263,39 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
 # -- what is refused -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("keywords", "argument"),
-    [
-        ({"path": b"bytes"}, "path"),
-        ({"path": ""}, "path"),
-        ({"path": None}, "path"),
-        ({"size": -1}, "size"),
-        ({"size": True}, "size"),
-        ({"attempts": 1.5}, "attempts"),
-        ({"digest": "sha256:abc"}, "digest"),
-        ({"digest": "sha256:" + "g" * 64}, "digest"),
-        ({"digest": "shake_128:00"}, "digest"),
-        ({"digest": "crc32"}, "digest"),
-        ({"digest": 7}, "digest"),
-        ({"progress": 7}, "progress"),
-        ({"headers": {"Range": "bytes=1-"}}, "headers"),
-        ({"headers": {"if-range": '"a"'}}, "headers"),
-        ({"headers": {"a": "b\n"}}, "headers"),
-        ({"headers": 7}, "headers"),
-        ({"data": b"x"}, "data"),
-        ({"json": [1]}, "json"),
-        ({"http2": True}, "http2"),
-        ({"url": "ftp://example.org/x"}, "url"),
-        ({"url": "/relative"}, "url"),
-    ],
-)
-def test_bad_arguments(tmp_path, keywords, argument):
+BAD = [
+    ({"path": b"bytes"}, "path"),
+    ({"path": ""}, "path"),
+    ({"path": None}, "path"),
+    ({"size": -1}, "size"),
+    ({"size": True}, "size"),
+    ({"attempts": 1.5}, "attempts"),
+    ({"digest": "sha256:abc"}, "digest"),
+    ({"digest": "sha256:" + "g" * 64}, "digest"),
+    ({"digest": "shake_128:00"}, "digest"),
+    ({"digest": "crc32"}, "digest"),
+    ({"digest": 7}, "digest"),
+    ({"progress": 7}, "progress"),
+    ({"headers": {"Range": "bytes=1-"}}, "headers"),
+    ({"headers": {"if-range": '"a"'}}, "headers"),
+    ({"headers": {"a": "b\n"}}, "headers"),
+    ({"headers": 7}, "headers"),
+    ({"data": b"x"}, "data"),
+    ({"json": [1]}, "json"),
+    ({"http2": True}, "http2"),
+    ({"url": "ftp://example.org/x"}, "url"),
+    ({"url": "/relative"}, "url"),
+]
+
+
+def test_bad_arguments(tmp_path):
     async def main():
         async with Peer(None) as peer, HTTPClient() as client:
-            given = {"url": peer.url("/x"), "path": tmp_path / "here", **keywords}
-            with pytest.raises(UsageError) as info:
-                await client.download(**given)
-            assert info.value.argument.partition("[")[0] == argument
+            for keywords, argument in BAD:
+                given = {"url": peer.url("/x"), "path": tmp_path / "here", **keywords}
+                with pytest.raises(UsageError) as info:
+                    await client.download(**given)
+                assert info.value.argument.partition("[")[0] == argument, keywords
             assert peer.accepted == 0
             assert parts(tmp_path) == []
 
@@ -375,41 +375,41 @@ def test_a_date_stands_in_for_a_tag(tmp_path):
     assert shelf.asked[1] == ("bytes=1000-", OLD)
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda path: path.with_name("here.part.json").unlink(),
-        lambda path: path.with_name("here.part.json").write_bytes(b"\xff\x00"),
-        lambda path: path.with_name("here.part.json").write_text("[" * 5000),
-        lambda path: path.with_name("here.part.json").write_text("[]"),
-        lambda path: left_behind(path, "http://other/", BODY[:1000]),
-        lambda path: path.with_name("here.part").write_bytes(b""),
-        lambda path: path.with_name("here.part").write_bytes(b"x" * 300_001),
-        lambda path: _edit(path, etag='W/"one"'),
-        lambda path: _edit(path, etag='"one"\r\nX: y'),
-        lambda path: _edit(path, etag=""),
-        lambda path: _edit(path, etag=7),
-        lambda path: _edit(path, size=-1),
-        lambda path: _edit(path, size="300000"),
-        lambda path: _edit(path, size=True),
-        lambda path: _edit(path, last_modified="yesterday", etag=""),
-        lambda path: _edit(path, digest=None),
-    ],
-)
-def test_a_part_that_cannot_be_trusted_is_begun_anew(tmp_path, spoil):
+UNTRUSTED = [
+    lambda path: path.with_name("here.part.json").unlink(),
+    lambda path: path.with_name("here.part.json").write_bytes(b"\xff\x00"),
+    lambda path: path.with_name("here.part.json").write_text("[" * 5000),
+    lambda path: path.with_name("here.part.json").write_text("[]"),
+    lambda path: left_behind(path, "http://other/", BODY[:1000]),
+    lambda path: path.with_name("here.part").write_bytes(b""),
+    lambda path: path.with_name("here.part").write_bytes(b"x" * 300_001),
+    lambda path: _edit(path, etag='W/"one"'),
+    lambda path: _edit(path, etag='"one"\r\nX: y'),
+    lambda path: _edit(path, etag=""),
+    lambda path: _edit(path, etag=7),
+    lambda path: _edit(path, size=-1),
+    lambda path: _edit(path, size="300000"),
+    lambda path: _edit(path, size=True),
+    lambda path: _edit(path, last_modified="yesterday", etag=""),
+    lambda path: _edit(path, digest=None),
+]
+
+
+def test_a_part_that_cannot_be_trusted_is_begun_anew(tmp_path):
     shelf = Shelf(BODY)
     path = tmp_path / "here"
 
     async def main(client, url):
-        left_behind(path, url, b"y" * 1000)
-        spoil(path)
-        done = await client.download(url, path)
-        assert done.resumed_from == 0
-        assert path.read_bytes() == BODY
-        assert parts(tmp_path) == ["here"]
+        for number, spoil in enumerate(UNTRUSTED):
+            left_behind(path, url, b"y" * 1000)
+            spoil(path)
+            done = await client.download(url, path)
+            assert done.resumed_from == 0, number
+            assert path.read_bytes() == BODY, number
+            assert parts(tmp_path) == ["here"]
 
     on_shelf(shelf, main)
-    assert shelf.asked == [("", "")]
+    assert set(shelf.asked) == {("", "")}
 
 
 def _edit(path, **changes):
