@@ -72,6 +72,27 @@ def test_cut_anywhere(tmp_path, framing, kind):
     on_shelf(shelf, main, kind=kind)
 
 
+@pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_cut_while_it_comes_fast(tmp_path, framing, kind, monkeypatch):
+    """In large pieces, received in place: what came of the last one is kept too."""
+    monkeypatch.setattr(download, "FAST", 1)
+    monkeypatch.setattr(download, "FAST_TIME", 60)
+    monkeypatch.setattr(download, "PIECE", 50_000)
+    shelf = Shelf(BODY, spoil=lambda answer: setattr(answer, "framing", framing))
+
+    async def main(client, url):
+        for cut in (200_000, 249_999, 250_001, 299_999):
+            shelf.cuts = [cut, 1]
+            shelf.asked.clear()
+            done = await client.download(url, tmp_path / "here", digest=f"sha256:{SHA256}")
+            assert (done.resumptions, done.path.read_bytes()) == (2 - (cut == 299_999), BODY)
+            if framing == "length":
+                assert shelf.asked[1:2] == [(f"bytes={cut}-", '"one"')]
+
+    on_shelf(shelf, main, kind=kind)
+
+
 def test_cut_again_and_again(tmp_path):
     """As often as it likes, as long as something comes each time; beyond the attempts that bring nothing."""
     shelf = Shelf(BODY, cuts=[1] * 40 + [0] * 2)

@@ -88,6 +88,11 @@ class Landing:
         self._view.release()
         return self._io.getvalue()
 
+    def so_far(self) -> bytes:
+        """What has arrived; the place cannot be used any more."""
+        self._view.release()
+        return bytes(self._io.getbuffer()[: self._at])
+
 
 class Incoming:
     """A response body on its way.  One reader at a time, or several who collect it whole."""
@@ -168,8 +173,11 @@ class Incoming:
         self._connection = None
         self._wake()
 
-    def fail(self, error: BaseException) -> None:
-        """There will be no more, and it is not complete."""
+    def fail(self, error: BaseException, landing: Landing | None = None) -> None:
+        """There will be no more, and it is not complete; `landing` is where a piece was being received."""
+        if landing is not None and self._piece_size and (piece := landing.so_far()):
+            self._pieces.append(piece)
+            self._buffered += len(piece)
         self.error = error
         self._connection = None
         self._wake()
