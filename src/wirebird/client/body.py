@@ -83,15 +83,16 @@ class Landing:
         self._view = self._view[size:]
         return self._at == self.total
 
-    def finish(self) -> bytes:
-        """The whole."""
-        self._view.release()
-        return self._io.getvalue()
+    @property
+    def received(self) -> int:
+        """How many bytes are there."""
+        return self._at
 
-    def so_far(self) -> bytes:
-        """What has arrived; the place cannot be used any more."""
+    def finish(self) -> bytes:
+        """The whole, or what has arrived of it."""
         self._view.release()
-        return bytes(self._io.getbuffer()[: self._at])
+        whole = self._io.getvalue()
+        return whole if self._at == len(whole) else whole[: self._at]
 
 
 class Incoming:
@@ -175,9 +176,9 @@ class Incoming:
 
     def fail(self, error: BaseException, landing: Landing | None = None) -> None:
         """There will be no more, and it is not complete; `landing` is where a piece was being received."""
-        if landing is not None and self._piece_size and (piece := landing.so_far()):
-            self._pieces.append(piece)
-            self._buffered += len(piece)
+        if landing is not None and self._piece_size and landing.received:
+            self._pieces.append(landing)
+            self._buffered += landing.received
         self.error = error
         self._connection = None
         self._wake()
