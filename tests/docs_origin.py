@@ -49,6 +49,7 @@ class DocsOrigin:
         self.folder = folder
         self.origins: list[Origin] = []
         self.flaky = 0
+        self.prepared: set[str] = set()  # what an example finds in the folder
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -106,6 +107,9 @@ class DocsOrigin:
             "/report.csv": _body("text/csv; charset=utf-8", b"name,pieces\r\nkettle,3\r\nlamp,12\r\nstamp,7\r\n"),
             "/flaky": self._flaky,
             "/broken": _cut,
+            "/dist/data.bin": _file,
+            "/cut/data.bin": self._file_that_is_cut,
+            "/nowhere": _missing,
         }
         for path, answer in answers.items():
             origin.on(path, answer)
@@ -115,6 +119,15 @@ class DocsOrigin:
         links = [("Link", f'</items?page={page + 1}>; rel="next"')] if page < 3 else []
         body = json.dumps(ITEMS[2 * page - 2 : 2 * page]).encode()
         await wire.respond(200, [("Content-Type", "application/json"), *links], body, reason="OK")
+
+    async def _file_that_is_cut(self, asked: Asked, wire: Wire) -> None:
+        """The first time half of it; then what is asked for."""
+        if "range" in asked.headers:
+            await _file(asked, wire)
+            return
+        data = pattern(2_000_000)
+        await wire.send(b'HTTP/1.1 200 OK\r\nETag: "v1"\r\nContent-Length: %d\r\n\r\n' % len(data) + data[:1_000_000])
+        wire.close()
 
     async def _flaky(self, asked: Asked, wire: Wire) -> None:
         self.flaky += 1
@@ -149,6 +162,22 @@ def _body(kind: str, body: bytes) -> Handler:
 async def _count(asked: Asked, wire: Wire) -> None:
     body = json.dumps({"received": len(asked.body), "chunked": asked.chunked}).encode()
     await wire.respond(200, [("Content-Type", "application/json")], body, reason="OK")
+
+
+async def _file(asked: Asked, wire: Wire) -> None:
+    """With ranges, as downloads ask for them."""
+    data = pattern(2_000_000)
+    start = int(asked.headers.get("range", "bytes=0-")[6:-1])
+    fields = [("ETag", '"v1"')]
+    if start and asked.headers.get("if-range") == '"v1"':
+        fields.append(("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}"))
+        await wire.respond(206, fields, data[start:], reason="Partial Content")
+    else:
+        await wire.respond(200, fields, data, reason="OK")
+
+
+async def _missing(asked: Asked, wire: Wire) -> None:
+    await wire.respond(404, [], b"nothing here", reason="Not Found")
 
 
 async def _cut(asked: Asked, wire: Wire) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl as _ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -17,6 +16,8 @@ from .plain import PlainGet
 from .response import HttpResponse
 
 if TYPE_CHECKING:
+    import os
+
     from yarl import URL
 
     from .auth import AuthLike
