@@ -284,6 +284,27 @@ def test_a_wrong_part_is_never_appended(tmp_path):
     on_shelf(shelf, main)
 
 
+def test_a_part_of_a_file_of_unknown_length(tmp_path):
+    """The first answer did not say how long it is; a part that does not either could end anywhere."""
+    shelf = Shelf(BODY)
+
+    def spoil(answer):
+        if answer.status == 206:
+            answer.body = answer.body[:1000]
+            answer.fields["Content-Range"] = "bytes 1000-1999/*"
+
+    async def main(client, url):
+        for wrong in (spoil, None):
+            shelf.spoil = wrong
+            left_behind(tmp_path / "here", url, BODY[:1000], size=None)
+            done = await client.download(url, tmp_path / "here")
+            assert done.path.read_bytes() == BODY
+            assert done.resumed_from == (0 if wrong else 1000)
+
+    on_shelf(shelf, main)
+    assert len(shelf.asked) == 3
+
+
 def test_a_part_of_the_part_is_continued(tmp_path):
     """RFC 9110 15.3.7: a server may give less than was asked for."""
     shelf = Shelf(BODY)

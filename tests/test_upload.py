@@ -165,6 +165,35 @@ def test_progress_is_of_what_the_connection_has_taken(every):
     run(main)
 
 
+@pytest.mark.parametrize("compress", [None, "gzip"])
+def test_a_file_that_grows_while_it_is_sent(tmp_path, compress, every):
+    """What was there when the head was written is what is sent, as without `Upload`."""
+    (tmp_path / "file").write_bytes(BODY)
+    said = []
+
+    async def main(origin, client):
+        async def grows(request, handler):
+            real = request.body.pieces
+
+            def pieces():
+                with (tmp_path / "file").open("ab") as file:
+                    file.write(b"more")
+                return real()
+
+            request.body.pieces = pieces
+            return await handler(request)
+
+        async with HTTPClient(middlewares=[grows]) as other:
+            data = Upload((tmp_path / "file").open("rb"), progress=lambda *now: said.append(now), compress=compress)
+            await other.put(origin.url("/echo"), data=data)
+        body = origin.asked[-1].body
+        assert (make_decoder("gzip").decode_whole(body) if compress else body) == BODY
+        await client.get(origin.url("/echo"))
+
+    with_origin(main)
+    assert said[-1] == (300_000, 300_000)
+
+
 def test_progress_that_fails_ends_the_request():
     def fail(done, total):
         raise ZeroDivisionError

@@ -284,7 +284,7 @@ class _Transfer:
         batch = self._batch
         written_at = monotonic()
         if meter is not None:
-            meter.report(done, total)
+            meter.tell(done, total)
         async with aclosing(_pieces(response)) as pieces:
             async for piece in pieces:
                 done += len(piece)

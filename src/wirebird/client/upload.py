@@ -84,6 +84,7 @@ class UploadBody:
         self._coding = upload.compress
         self._trailers = upload.trailers
         self._meter: Meter | None = None
+        self._total: int | None = None  # as it was measured when the head was written: a file may grow after that
         self._ready: bytes | None = None  # compressed beforehand
         if upload.progress is not None and upload.progress is not False:
             from .progress import Meter
@@ -111,14 +112,12 @@ class UploadBody:
 
     def size(self) -> int | None:
         """Its length as it is sent; None if it is compressed on the way, or followed by trailers."""
+        self._total = len(self._inner) if isinstance(self._inner, bytes) else self._inner.size()
         if self._trailers is not None:
             return None
         if self._ready is not None:
             return len(self._ready)
-        return None if self._coding is not None else self._source_size()
-
-    def _source_size(self) -> int | None:
-        return len(self._inner) if isinstance(self._inner, bytes) else self._inner.size()
+        return None if self._coding is not None else self._total
 
     def replayable(self) -> bool:
         """Whether the data can be had again; the progress begins again then."""
@@ -126,12 +125,12 @@ class UploadBody:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The bytes as they are sent.  What was given out has been taken when the next is asked for."""
-        meter, total = self._meter, self._source_size()
+        meter, total = self._meter, self._total
         encoder = _make_encoder(self._coding) if self._coding is not None and self._ready is None else None
         done = 0
         try:
             if meter is not None:
-                meter.report(0, total)
+                meter.tell(0, total)
             async with aclosing(self._given()) as pieces:
                 async for piece in pieces:
                     if self._ready is not None:

@@ -120,8 +120,8 @@ def _judge_part(headers: HttpHeaders, length: int | None, offset: int, version: 
         return Answer(Step.ANEW)  # none, several (multipart/byteranges), or nonsense
     first, last = int(found[1]), int(found[2])
     total = None if found[3] == "*" else int(found[3])
-    if first != offset or last < first or (total is not None and last >= total):
-        return Answer(Step.ANEW)
+    if total is None or first != offset or not first <= last < total:
+        return Answer(Step.ANEW)  # without a total it would not be known whether the file ends where this part does
     if version.size is not None and total != version.size:
         return Answer(Step.ANEW)
     if length is not None and length != last + 1 - first:
