@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
@@ -39,6 +40,7 @@ from wirebird import (
 
 LOOPS = ["asyncio", "uvloop"]
 NEW = pattern(600_000)[300_000:]  # as long as BODY, and different everywhere
+LARGE = pattern(3_000_000)  # more than is written at once
 
 
 @pytest.fixture(autouse=True)
@@ -420,7 +422,7 @@ def test_never_a_mixed_file(tmp_path):
     faults = [fault for name, fault in WRONG.items() if name not in ("a range that begins before", "another digest")]
 
     async def main(client, url):
-        for _ in range(120):
+        for _ in range(60):
             change()
             shelf.cuts = [dice.choice([None, *range(0, 3000, 61)]) for _ in range(dice.randrange(8))]
             shelf.reset = dice.random() < 0.2
@@ -457,9 +459,9 @@ def test_never_a_mixed_file(tmp_path):
 
     shelf = Shelf(b"", between=between, spoil=spoil)
     on_shelf(shelf, main)
-    assert outcomes["complete"] > 30, outcomes
-    assert outcomes["error"] > 15, outcomes
-    assert sum(wanted != "" for wanted, _ in shelf.asked) > 50
+    assert outcomes["complete"] > 15, outcomes
+    assert outcomes["error"] > 8, outcomes
+    assert sum(wanted != "" for wanted, _ in shelf.asked) > 25
 
 
 # -- codings ---------------------------------------------------------------------------------------------------------------
@@ -637,7 +639,7 @@ def test_garbage_in_the_body_is_an_error_and_keeps_the_part(tmp_path):
 def test_a_disk_that_is_full(tmp_path):
     """As a limit on the size of files: the error is the system's, what was written stays, and is continued."""
     resource = pytest.importorskip("resource")
-    shelf = Shelf(pattern(3_000_000))
+    shelf = Shelf(LARGE)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     async def main(client, url):
@@ -658,7 +660,7 @@ def test_a_disk_that_is_full(tmp_path):
 
 def test_nothing_is_written_behind_a_gap(tmp_path, monkeypatch):
     """One write fails, and there is room again for what was received meanwhile: it does not belong there."""
-    shelf = Shelf(pattern(5_000_000))
+    shelf = Shelf(LARGE)
     real, calls = os.write, []
 
     def write(handle, data):
@@ -739,12 +741,12 @@ def test_a_slow_disk_holds_up_the_server_and_not_the_loop(tmp_path, monkeypatch)
 @pytest.mark.parametrize("kind", LOOPS)
 def test_cancelled_at_every_turn(tmp_path, kind):
     """The part is let go of, whatever a thread was doing with it; the next call goes on where this one stopped."""
-    shelf = Shelf(pattern(1_200_000))
+    shelf = Shelf(LARGE[:1_200_000])
     path = tmp_path / "here"
 
     async def main(client, url):
         cancelled = 0
-        for turn in range(60):
+        for turn in range(45):
             task = asyncio.create_task(client.download(url, path, digest="sha256"))
             for _ in range(turn):
                 if task.done():
@@ -766,15 +768,22 @@ def test_cancelled_at_every_turn(tmp_path, kind):
             if path.exists():
                 assert path.read_bytes() == shelf.body
                 path.unlink()
-        assert cancelled > 20
+        assert cancelled > 15
         done = await client.download(url, path)
         assert path.read_bytes() == shelf.body
         assert parts(tmp_path) == ["here"]
         assert done.size == len(shelf.body)
 
-    before = len(list(Path("/proc/self/fd").iterdir()))
     on_shelf(shelf, main, kind=kind)
-    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+    assert [name for name in open_files() if name.startswith(str(tmp_path))] == []
+
+
+def open_files():
+    names = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            names.append(str(entry.readlink()))
+    return names
 
 
 def _in_use():
@@ -815,8 +824,8 @@ asyncio.run(main())
 
 
 def test_killed_and_continued_by_another_process(tmp_path):
-    body = pattern(3_500_000)
-    shelf = Shelf(body, cuts=[3_300_000], hang=True)
+    body = LARGE
+    shelf = Shelf(body, cuts=[2_900_000], hang=True)
 
     async def main(client, url):
         part = tmp_path / "here.part"
