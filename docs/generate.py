@@ -39,6 +39,11 @@ PAGES: dict[str, list[Shown]] = {
         Shown("models/message.py", "Request"),
     ],
     "response": [Shown("client/response.py", "HttpResponse")],
+    "downloads": [
+        Shown("client/download.py", "Download"),
+        Shown("client/progress.py", "ProgressBar"),
+        Shown("client/upload.py", "Upload"),
+    ],
     "connector": [
         Shown("client/connector.py", "TCPConnector", methods=False),
         Shown("net/pool.py", "SmartPool", methods=False),

@@ -55,6 +55,7 @@ class DocsOrigin:
         self.folder = folder
         self.origins: list[Origin] = []
         self.flaky = 0
+        self.prepared: set[str] = set()  # what an example finds in the folder
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -123,6 +124,9 @@ class DocsOrigin:
             "/private": _private,
             "/ticker": _ticker,
             "/chat": _chat,
+            "/dist/data.bin": _file,
+            "/cut/data.bin": self._file_that_is_cut,
+            "/nowhere": _missing,
         }
         for path, answer in answers.items():
             origin.on(path, answer)
@@ -132,6 +136,15 @@ class DocsOrigin:
         links = [("Link", f'</items?page={page + 1}>; rel="next"')] if page < 3 else []
         body = json.dumps(ITEMS[2 * page - 2 : 2 * page]).encode()
         await wire.respond(200, [("Content-Type", "application/json"), *links], body, reason="OK")
+
+    async def _file_that_is_cut(self, asked: Asked, wire: Wire) -> None:
+        """The first time half of it; then what is asked for."""
+        if "range" in asked.headers:
+            await _file(asked, wire)
+            return
+        data = pattern(2_000_000)
+        await wire.send(b'HTTP/1.1 200 OK\r\nETag: "v1"\r\nContent-Length: %d\r\n\r\n' % len(data) + data[:1_000_000])
+        wire.close()
 
     async def _flaky(self, asked: Asked, wire: Wire) -> None:
         self.flaky += 1
@@ -192,6 +205,22 @@ async def _chat(asked: Asked, wire: Wire) -> None:
     words = [json.dumps({"choices": [{"index": 0, "delta": {"content": word}}]}) for word in ("Hello", ",", " world")]
     body = "".join([f"data: {data}\n\n" for data in (*words, "[DONE]")])
     await wire.respond(200, [("Content-Type", "text/event-stream")], body.encode(), reason="OK")
+
+
+async def _file(asked: Asked, wire: Wire) -> None:
+    """With ranges, as downloads ask for them."""
+    data = pattern(2_000_000)
+    start = int(asked.headers.get("range", "bytes=0-")[6:-1])
+    fields = [("ETag", '"v1"')]
+    if start and asked.headers.get("if-range") == '"v1"':
+        fields.append(("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}"))
+        await wire.respond(206, fields, data[start:], reason="Partial Content")
+    else:
+        await wire.respond(200, fields, data, reason="OK")
+
+
+async def _missing(asked: Asked, wire: Wire) -> None:
+    await wire.respond(404, [], b"nothing here", reason="Not Found")
 
 
 async def _cut(asked: Asked, wire: Wire) -> None:

@@ -390,6 +390,53 @@ def nginx(tmp_path_factory):
     process.stderr.close()
 
 
+class Enough(Exception):
+    pass
+
+
+@BOTH
+@pytest.mark.parametrize("path", ["/large", "/plain/large"])
+def test_downloads_from_nginx(nginx, loop, path, tmp_path, tmp_path_factory, monkeypatch):
+    """Continued, found complete, and begun anew when the file has changed there."""
+    monkeypatch.setattr("wirebird.client.progress.EVERY", 0)
+    base, _ = nginx
+    file = tmp_path_factory.getbasetemp() / "nginx0" / "www" / "large"
+    old, new = pattern(1 << 20), pattern(1 << 21)[1 << 20 :]
+
+    def stop(done, total):
+        if done > 400_000:
+            raise Enough
+
+    async def main():
+        async with wirebird.HTTPClient(wirebird.TCPConnector(ssl=trusting()), base_url=base) as client:
+            file.write_bytes(old)
+            with pytest.raises(Enough):
+                await client.download(path, tmp_path, progress=stop)
+            done = await client.download(path, tmp_path, digest="sha256")
+            assert (done.path, done.status_code) == (tmp_path / "large", 206)
+            assert done.resumed_from > 400_000
+            assert done.path.read_bytes() == old
+            with pytest.raises(Enough):
+                await client.download(path, tmp_path, progress=stop, overwrite=True)
+            file.write_bytes(new)  # of the same size
+            os.utime(file, (1_700_000_000, 1_700_000_000))
+            done = await client.download(path, tmp_path, overwrite=True)
+            assert (done.status_code, done.resumed_from) == (200, 0)
+            assert done.path.read_bytes() == new
+            done.path.rename(tmp_path / "large.part")
+            with pytest.raises(Enough):
+                await client.download(path, tmp_path / "other", progress=stop)
+            (tmp_path / "other.part.json").rename(tmp_path / "large.part.json")
+            done = await client.download(path, tmp_path)
+            assert (done.status_code, done.resumed_from) == (416, 1 << 20)
+            assert done.path.read_bytes() == new
+
+    try:
+        run(main, loop)
+    finally:
+        file.write_bytes(old)
+
+
 @BOTH
 def test_nginx(nginx, loop):
     base, _ = nginx

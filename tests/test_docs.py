@@ -17,6 +17,7 @@ import asyncio
 import importlib.util
 import inspect
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,7 @@ async def check_expression(statement: ast.Expr, kind: str, result: str, path: st
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocsOrigin]:
     with DocsOrigin(tmp_path_factory.mktemp("d")) as origin:
         prepare_folder(origin.folder)
+        origin.prepared = {entry.name for entry in origin.folder.iterdir()}
         yield origin
 
 
@@ -100,8 +102,9 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocsOrigin]:
 def place(origin: DocsOrigin, monkeypatch: pytest.MonkeyPatch) -> DocsOrigin:
     """The working directory, the hosts, and the certification authority."""
     monkeypatch.chdir(origin.folder)
-    for left in ("cookies.json", "video.mp4"):
-        (origin.folder / left).unlink(missing_ok=True)
+    for left in origin.folder.iterdir():
+        if left.name not in origin.prepared:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     monkeypatch.setattr("wirebird.net.resolver.DefaultResolver", DocsResolver)
     monkeypatch.setenv("SSL_CERT_FILE", str(origin.folder / "ca.pem"))
     monkeypatch.setenv("BACKEND_PORT", str(DocsResolver.ports["*", 80]))

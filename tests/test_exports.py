@@ -21,12 +21,12 @@ from test_layers import ROOT
 
 NAMES = """
     AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionInfo
-    ConnectionLost Cookie CookieJar CyclicQueuePool DNSError DecodingError DigestAuth EventStream Exchange HTTPClient
-    HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest InvalidResponse
-    InvalidURL LimitExceeded Limits LogObserver MultipartForm NetrcAuth NetworkError PoolTimeout ProtocolError Proxy
-    ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry RetryBudget ServerEvent SmartPool StatusError
-    TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects UsageError WirebirdError __version__
-    load_cookies save_cookies tls_context
+    ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError DigestAuth Download EventStream
+    Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest
+    InvalidResponse InvalidURL LimitExceeded Limits LogObserver MultipartForm NetrcAuth NetworkError PoolTimeout ProgressBar
+    ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry RetryBudget ServerEvent
+    SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects Upload UsageError
+    WirebirdError __version__ load_cookies save_cookies tls_context
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -50,6 +50,7 @@ SIGNATURES = {
         raise_for_status=None, auth=None, proxy=None""",
     "HTTPClient.stream": "method, url",
     "HTTPClient.events": "url",
+    "HTTPClient.download": "url, path, *, resume=True, progress=None",
     "HTTPClient.wait_requests": "timeout=30",
     "HTTPClient.close": "",
     "HTTPClient.shutdown": "",
@@ -121,6 +122,7 @@ BEYOND = {
         "reconnect",
         "reconnection_time",
     },
+    "HTTPClient.download": {"attempts", "digest", "fsync", "overwrite", "size"},
     "HttpResponse.iter_text": {"encoding"},
     "SmartPool.release": {"now"},
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .client.client import HTTPClient
     from .client.connector import TCPConnector
     from .client.digest_auth import DigestAuth
+    from .client.download import Download
     from .client.exchange import ConnectionInfo, Exchange
     from .client.forms import MultipartForm
     from .client.har import HarRecorder
@@ -26,15 +27,18 @@ if TYPE_CHECKING:
     from .client.log_observer import LogObserver
     from .client.middleware.rate_limit import RateLimit
     from .client.netrc_auth import NetrcAuth
+    from .client.progress import ProgressBar
     from .client.response import HttpResponse
     from .client.retry import Backoff, Retry, RetryBudget
     from .client.sse import EventStream
+    from .client.upload import Upload
     from .errors import (
         BodyConsumed,
         ClientClosed,
         ConnectError,
         ConnectionLost,
         ConnectTimeout,
+        CorruptBody,
         DecodingError,
         DNSError,
         IncompleteBody,
@@ -82,10 +86,12 @@ __all__ = [
     "ConnectionLost",
     "Cookie",
     "CookieJar",
+    "CorruptBody",
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
     "DigestAuth",
+    "Download",
     "EventStream",
     "Exchange",
     "HTTPClient",
@@ -105,6 +111,7 @@ __all__ = [
     "NetrcAuth",
     "NetworkError",
     "PoolTimeout",
+    "ProgressBar",
     "ProtocolError",
     "Proxy",
     "ProxyError",
@@ -124,6 +131,7 @@ __all__ = [
     "TimeoutError",
     "Timeouts",
     "TooManyRedirects",
+    "Upload",
     "UsageError",
     "WirebirdError",
     "__version__",
@@ -143,6 +151,7 @@ _homes = {
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
     "DigestAuth": "client.digest_auth",
+    "Download": "client.download",
     "EventStream": "client.sse",
     "Exchange": "client.exchange",
     "HTTPClient": "client.client",
@@ -154,6 +163,7 @@ _homes = {
     "LogObserver": "client.log_observer",
     "MultipartForm": "client.forms",
     "NetrcAuth": "client.netrc_auth",
+    "ProgressBar": "client.progress",
     "Proxy": "net.proxy",
     "RateLimit": "client.middleware.rate_limit",
     "ReadBody": "client.auth",
@@ -165,6 +175,7 @@ _homes = {
     "TCPConnector": "client.connector",
     "ThreadedResolver": "net.resolver",
     "Timeouts": "net.timeouts",
+    "Upload": "client.upload",
     "load_cookies": "net.cookie_file",
     "save_cookies": "net.cookie_file",
     "tls_context": "net.tls",

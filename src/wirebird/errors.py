@@ -22,6 +22,7 @@
     │   ├── InvalidResponse            client role: what arrived is not a response
     │   ├── IncompleteBody             the body ended before its framing said so
     │   ├── DecodingError              the body is not what its Content-Encoding says
+    │   ├── CorruptBody                a download is not of the size or digest that it should be
     │   └── LimitExceeded              a limit of `Limits`, or a body size limit, was passed
     ├── TooManyRedirects               `max_redirects` was passed
     └── StatusError                    `raise_for_status` met a 4xx or 5xx
@@ -44,6 +45,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLost",
+    "CorruptBody",
     "DNSError",
     "DecodingError",
     "IncompleteBody",
@@ -202,6 +204,21 @@ class DecodingError(ProtocolError):
     def __init__(self, message: str, *, coding: str = "", peer: str = "", phase: str = "") -> None:
         super().__init__(message, peer=peer, phase=phase)
         self.coding = coding
+
+
+class CorruptBody(ProtocolError):
+    """A download is complete, and not what it should be: its size or digest is `actual`, not `expected`.
+
+    `path` is where what came was put aside, None if nothing was kept.
+    """
+
+    def __init__(
+        self, message: str, *, expected: Any = None, actual: Any = None, path: Any = None, peer: str = "", phase: str = ""
+    ) -> None:
+        super().__init__(message, peer=peer, phase=phase)
+        self.expected = expected
+        self.actual = actual
+        self.path = path
 
 
 class LimitExceeded(ProtocolError):

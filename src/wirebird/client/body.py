@@ -84,10 +84,16 @@ class Landing:
         self._view = self._view[size:]
         return self._at == self.total
 
+    @property
+    def received(self) -> int:
+        """How many bytes are there."""
+        return self._at
+
     def finish(self) -> bytes:
-        """The whole."""
+        """The whole, or what has arrived of it."""
         self._view.release()
-        return self._io.getvalue()
+        whole = self._io.getvalue()
+        return whole if self._at == len(whole) else whole[: self._at]
 
 
 class Watcher(Protocol):
@@ -189,8 +195,11 @@ class Incoming:
         if self._endings:
             self._end()
 
-    def fail(self, error: BaseException) -> None:
-        """There will be no more, and it is not complete."""
+    def fail(self, error: BaseException, landing: Landing | None = None) -> None:
+        """There will be no more, and it is not complete; `landing` is where a piece was being received."""
+        if landing is not None and self._piece_size and landing.received:
+            self._pieces.append(landing)
+            self._buffered += landing.received
         self.error = error
         if self.watcher is not None:
             self.watcher.ended(error, self._count())

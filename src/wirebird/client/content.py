@@ -9,8 +9,10 @@ from ..errors import UsageError
 from ..models.form_encoding import field_bytes, urlencode_form
 from ..models.message import Body
 from .forms import MultipartForm, make_form
+from .relay import ResponseSource
 from .response import HttpResponse
 from .sources import is_file, make_source
+from .upload import Upload, UploadBody
 
 __all__ = ["make_content"]
 
@@ -49,8 +51,11 @@ def _data(data: Any) -> tuple[bytes | Body | None, str | None]:
         return field_bytes(data, "data"), "text/plain; charset=utf-8"
     if isinstance(data, MultipartForm):
         return _form(data)
+    if isinstance(data, Upload):
+        inner, kind = _data(data.data)
+        return UploadBody(data, inner if inner is not None else b""), kind
     if isinstance(data, HttpResponse):
-        return make_source(data.iter_bytes(), "data"), data.headers.get("content-type", "application/octet-stream")
+        return ResponseSource(data), data.headers.get("content-type", "application/octet-stream")
     if isinstance(data, Mapping | list | tuple):
         pairs = list(data.items() if isinstance(data, Mapping) else data)
         if any(_holds_file(pair[1]) for pair in pairs if isinstance(pair, tuple | list) and len(pair) == 2):

@@ -123,6 +123,8 @@ class Defaults:
             )
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
+            if (describe := getattr(body, "describe", None)) is not None:
+                describe(headers)
         if given.get("auth") is not None:
             headers.popall("authorization", None)  # what the call says of credentials is all there is
         elif where.credentials and "authorization" not in headers:

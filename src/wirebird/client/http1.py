@@ -475,7 +475,7 @@ class Http1Connection(Stream):
     def _fail(self, error: WirebirdError) -> None:
         waiter, self._waiter = self._waiter, None
         body, self._body = self._body, None
-        self._landing = None
+        landing, self._landing = self._landing, None
         if self._continue is not None and not self._continue.done():
             self._continue.set_result(None)
         self.closing = True
@@ -483,7 +483,7 @@ class Http1Connection(Stream):
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
         if body is not None:
-            body.fail(error)
+            body.fail(error, landing)
         self.abort()
 
     def _leave_pool(self) -> None:

@@ -266,7 +266,8 @@ async def _upload(
                     if observed is not None:
                         observed.uploaded(piece)
                     await connection.drain()
-        connection.write(writer.end())
+        trailers = getattr(body, "trailers", None)
+        connection.write(writer.end(trailers()) if trailers is not None else writer.end())
     except Exception as error:
         if isinstance(error, ConnectionLost) and connection.closing:
             return  # whoever awaits the response is told by the connection itself

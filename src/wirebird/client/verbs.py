@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl as _ssl
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from ..errors import UsageError
 from ..models.headers import HeadersLike, check_token
@@ -16,38 +16,19 @@ from .plain import PlainGet
 from .response import HttpResponse
 
 if TYPE_CHECKING:
+    import os
+
     from yarl import URL
 
     from ..net.proxy import ProxyLike
     from .auth import AuthLike
+    from .download import Download
+    from .keywords import BodyOptions, GetOptions, MoreOptions
+    from .progress import Progress
     from .retry import Retry
     from .sse import EventStream
 
-__all__ = ["BodyOptions", "MoreOptions", "Stream", "Verbs"]
-
-
-class MoreOptions(TypedDict, total=False):
-    """The keywords of `request` that every verb takes beside those it names."""
-
-    files: Any
-    cookies: Mapping[str, str] | None
-    max_redirects: int | None
-    raise_for_status: bool | None
-    auth: AuthLike | Literal[False] | None
-    proxy: ProxyLike | None
-    retries: Retry | int | None
-
-
-class BodyOptions(MoreOptions, total=False):
-    """The same for the verbs that seldom have a body."""
-
-    data: Any
-    json: Any
-    json_serializer: Callable[[Any], str | bytes] | None
-    multipart: bool
-
-
-_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+__all__ = ["Stream", "Verbs"]
 
 
 class Verbs:
@@ -105,10 +86,6 @@ class Verbs:
         method = check_token(method, "method").upper()
         if method == "CONNECT":
             raise UsageError("method must not be CONNECT: a tunnel is no request for a URL", argument="method")
-        if method not in _METHODS:
-            method = check_token(method, "method").upper()
-            if method == "CONNECT":
-                raise UsageError("method must not be CONNECT: a tunnel is no request for a URL", argument="method")
         given: dict[str, Any] = {}
         if headers is not None:
             given["headers"] = headers
@@ -371,6 +348,58 @@ class Verbs:
             follow,
             http2,
             **more,
+        )
+
+    async def download(
+        self,
+        url: str | URL,
+        path: str | os.PathLike[str],
+        *,
+        resume: bool = True,
+        progress: Progress | bool | None = None,
+        digest: str | None = None,
+        size: int | None = None,
+        overwrite: bool | None = None,
+        attempts: int = 5,
+        fsync: bool = False,
+        **options: Unpack[GetOptions],
+    ) -> Download:
+        """GET `url` into the file `path`, which is there when it is complete and right, and not before.
+
+        What is not complete is in `path` with `.part` behind it, with a small record of what it is a part of (`.part.json`).
+
+        path       where the file goes; in a folder that is there, under the last segment of `url`, whatever a redirect or the
+                   server says
+        resume     go on with what an earlier call has left, if the server confirms that the file is the same
+        progress   a function of the bytes done and the bytes in all (None if not known), called ten times a second at the most;
+                   a `ProgressBar`; or True for one
+        digest     `"sha256:…"`, in hexadecimal, of the file that is expected, or `"sha256"` to have it computed; any algorithm
+                   that `hashlib` guarantees
+        size       the length in bytes that is expected
+        overwrite  replace a file that is there; None: if `path` named it, but not in a folder
+        attempts   how many times in a row a transfer that was cut may bring nothing new before its error is raised
+        fsync      have the operating system write all to the disk before the file appears
+        options    as for `get`; `request_timeout` bounds each request until its head is there
+
+        Raises `StatusError` for any status but 2xx, `CorruptBody` where size or digest (also that of `Repr-Digest` and
+        `Content-Digest`, RFC 9530) differ, after which what came is in `path` with `.corrupt` behind it; `UsageError` if the file
+        is being downloaded already; `FileExistsError` and any other `OSError` of the file system; and what `request` and
+        `HttpResponse.iter_bytes` raise.
+        """
+        from .download import fetch
+
+        return await fetch(
+            self,  # type: ignore[arg-type]
+            url,
+            path,
+            resume=resume,
+            progress=progress,
+            digest=digest,
+            size=size,
+            overwrite=overwrite,
+            attempts=attempts,
+            fsync=fsync,
+            options=options,
         )
 
     def stream(self, method: str, url: str | URL, **options: Any) -> Stream:

@@ -134,7 +134,12 @@ class RequestHead(Head):
 
 
 class Body(Protocol):
-    """The body of a request that is not simply bytes."""
+    """The body of a request that is not simply bytes.
+
+    It may have two methods more.  `describe(headers)` adds the fields that go with it to those of the request, before the
+    pipeline sees it; `trailers()` gives the field lines that follow a body that has ended, as bytes, and its `size()` must be
+    None then, for only a chunked body has trailers (RFC 9112 7.1.2).
+    """
 
     def size(self) -> int | None:
         """Its length in bytes, or None if that is not known before the end."""

@@ -11,13 +11,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidHeader, UsageError
-from ..models.headers import HttpHeaders, check_token, check_value
+from ..models.headers import HttpHeaders, check_token, check_value, encode_fields
 from ..models.message import CHUNKED, UNTIL_CLOSE
+from .http1_heads import is_forbidden_trailer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-__all__ = ["LAST_CHUNK", "Writer", "chunk", "request_framing", "request_line", "response_line"]
+__all__ = ["LAST_CHUNK", "Writer", "chunk", "encode_trailers", "request_framing", "request_line", "response_line"]
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -77,6 +78,15 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
+def encode_trailers(fields: Mapping[str, str]) -> bytes:
+    """Trailer fields as lines.  Raises `InvalidHeader` for what may not stand there (RFC 9110 6.5.1), or anywhere on the wire."""
+    block = encode_fields(fields.items(), "trailers")
+    for name in fields:
+        if is_forbidden_trailer(name):
+            raise InvalidHeader(f"{name} may not be sent as a trailer (RFC 9110 6.5.1)", argument="trailers")
+    return block
+
+
 class Writer:
     """The framing of one outgoing body: `length` bytes, `CHUNKED` or `UNTIL_CLOSE`."""
 
@@ -100,12 +110,17 @@ class Writer:
             self.left -= len(piece)
         return piece
 
-    def end(self, trailers: Iterable[bytes] = ()) -> bytes:
-        """What ends the body on the wire.  Raises `UsageError` if less came than was promised."""
+    def end(self, trailers: bytes = b"") -> bytes:
+        """What ends the body on the wire; `trailers` are field lines, for which it must be chunked.
+
+        Raises `UsageError` if less came than was promised, or if there is no place for trailers.
+        """
         if self.left:
             missing = f"{self.length - self.left} of the {self.length} bytes promised for it"
             raise UsageError(f"the body ended after {missing}", argument="data")
+        if trailers and self.length != CHUNKED:
+            raise UsageError("there are trailers, and the body is not chunked", argument="trailers")
         self.finished = True
         if self.length != CHUNKED:
             return b""
-        return b"0\r\n" + b"".join(trailers) + b"\r\n"
+        return b"0\r\n" + trailers + b"\r\n"

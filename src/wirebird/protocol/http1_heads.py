@@ -12,7 +12,7 @@ import re
 from ..errors import InvalidRequest, InvalidResponse, ProtocolError
 from ..models.message import CHUNKED, TUNNEL, UNTIL_CLOSE, RequestHead, ResponseHead
 
-__all__ = ["body_length", "check_trailers", "parse_request_head", "parse_response_head"]
+__all__ = ["body_length", "check_trailers", "is_forbidden_trailer", "parse_request_head", "parse_response_head"]
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]"
@@ -99,6 +99,11 @@ def check_trailers(block: bytes, error: type[ProtocolError]) -> bytes:
     if not _fields_only(block):
         raise error("a trailer section that is not made of header fields")
     return _FORBIDDEN_TRAILERS.sub(b"", block[:-2])
+
+
+def is_forbidden_trailer(name: str) -> bool:
+    """Whether the field has no place in a trailer section: it would change framing, routing, credentials or the content."""
+    return _FORBIDDEN_TRAILERS.match(f"{name}:\n".encode()) is not None
 
 
 def body_length(head: ResponseHead, method: bytes) -> int:
