@@ -469,6 +469,27 @@ def test_a_chunked_body_holds_its_connection_until_it_is_read(loop):
     run(main, loop)
 
 
+@BOTH
+def test_chunked_bodies_may_be_read_when_the_client_was_left(loop):
+    """The last of them closes the door behind itself."""
+
+    async def main():
+        async with Origin() as origin:
+            async with aiosonic.HTTPClient() as client:
+                await client.get(origin.url("/get"))
+                whole, pieces = await asyncio.gather(*[client.get(origin.url("/chunked/300000")) for _ in range(2)])
+            with pytest.raises(wirebird.ClientClosed):
+                await client.get(origin.url("/get"))
+            assert await whole.text() == pattern(300_000).decode()
+            assert client.connector.peek() is not None
+            assert b"".join([chunk async for chunk in pieces.read_chunks()]) == pattern(300_000)
+            assert client.connector.peek() is None
+            assert await whole.content() == pattern(300_000)
+            await origin.until(lambda: origin.open == 0)
+
+    run(main, loop)
+
+
 def test_chunks_are_those_of_the_server_and_not_decompressed():
     coded = gzip.compress(FOX)
     chunks = [coded[:10], coded[10:11], coded[11:]]

@@ -115,7 +115,7 @@ class HTTPClient:
         )
         if not response.chunked:
             await response.content()
-        return HttpResponse(response)
+        return HttpResponse(response, self.connector)
 
     async def get(
         self,

@@ -9,6 +9,7 @@ from json import loads
 from typing import Any
 
 from ...client.chunks import iter_chunks
+from ...client.connector import TCPConnector
 from ...client.response import HttpResponse as _HttpResponse
 from .headers import HttpHeaders
 
@@ -24,8 +25,9 @@ class HttpResponse:
     chunked      whether the body comes in chunks; then it is read when it is asked for, and holds its connection until then
     """
 
-    def __init__(self, response: _HttpResponse) -> None:
+    def __init__(self, response: _HttpResponse, connector: TCPConnector) -> None:
         self._response = response
+        self._connector = connector
         self._read = ""  # how the body of a chunked response was read: whole, or in chunks
         self.headers = HttpHeaders(response.headers.items())
         self.raw_headers: list[tuple[bytes, bytes]] = response.raw_headers
@@ -48,16 +50,18 @@ class HttpResponse:
     async def content(self) -> bytes:
         """The whole body, decompressed.  Raises `ConnectionError` once `read_chunks` was used."""
         self._begin("whole")
-        return await self._response.content()
+        body = await self._response.content()
+        await self._end()
+        return body
 
     async def text(self) -> str:
         """The whole body as text, by its charset.  Raises `ConnectionError` once `read_chunks` was used."""
-        self._begin("whole")
+        await self.content()
         return await self._response.text()
 
     async def json(self, json_decoder: Callable[..., Any] = loads) -> Any:
         """The whole body decoded as JSON, whatever its Content-Type says.  Raises what the decoder raises."""
-        self._begin("whole")
+        await self.content()
         return await self._response.json(json_decoder)
 
     async def read_chunks(self) -> AsyncIterator[bytes]:
@@ -78,6 +82,7 @@ class HttpResponse:
                     yield chunk
         finally:
             await self._response.close()
+            await self._end()
 
     def _begin(self, way: str) -> None:
         if not self.chunked:
@@ -85,6 +90,12 @@ class HttpResponse:
         if self._read == "in chunks":
             raise ConnectionError(_GONE)
         self._read = way
+
+    async def _end(self) -> None:
+        """The last one to be read behind the `async with` of its client closes what that left open."""
+        pool = self._connector.peek() if self.chunked and self._connector.closed else None
+        if pool is not None and not pool.in_use:
+            await self._connector.close()
 
 
 _GONE = "the response was read before, and its chunks are gone"
