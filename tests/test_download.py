@@ -276,6 +276,7 @@ BAD = [
     ({"digest": "crc32"}, "digest"),
     ({"digest": 7}, "digest"),
     ({"progress": 7}, "progress"),
+    ({"progress": asyncio.sleep}, "progress"),
     ({"headers": {"Range": "bytes=1-"}}, "headers"),
     ({"headers": {"if-range": '"a"'}}, "headers"),
     ({"headers": {"a": "b\n"}}, "headers"),

@@ -22,7 +22,7 @@ import pytest
 
 import wirebird.client.download as download
 from origin import pattern
-from raw_peer import Peer, check_settled, run
+from raw_peer import Peer, answer, check_settled, chunked, run
 from shelf import OLD, Shelf, parts
 from test_download import BODY, SHA256, left_behind, on_shelf
 from wirebird import (
@@ -594,6 +594,48 @@ def test_a_digest_is_remembered_with_the_part(tmp_path):
         assert parts(tmp_path) == ["here.corrupt"]
 
     on_shelf(shelf, main)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_digest_that_comes_behind_the_body(tmp_path, right):
+    """RFC 9530 lets it be a trailer: what was written is read once more."""
+    raw = base64.b64encode(hashlib.sha256(BODY if right else NEW).digest())
+    wire = chunked(BODY, fields=b"Trailer: Repr-Digest\r\n")[:-2] + b"Repr-Digest: sha-256=:" + raw + b":\r\n\r\n"
+
+    async def main():
+        async def script(link):
+            await link.request()
+            await link.send(wire)
+
+        async with Peer(script) as peer, HTTPClient() as client:
+            if right:
+                assert (await client.download(peer.url("/"), tmp_path / "here")).path.read_bytes() == BODY
+            else:
+                with pytest.raises(CorruptBody, match="Repr-Digest"):
+                    await client.download(peer.url("/"), tmp_path / "here")
+            check_settled(client)
+
+    run(main)
+
+
+def test_what_comes_slowly_is_written_soon(tmp_path, monkeypatch):
+    """A process that is killed has lost about a second of it, and not a mebibyte."""
+    monkeypatch.setattr(download, "LINGER", -1)
+    wire = answer(BODY, b'ETag: "one"')
+
+    async def main():
+        async def script(link):
+            await link.request()
+            await link.send(wire[:-1])
+            while not part.exists() or part.stat().st_size < len(BODY) - 1:
+                await asyncio.sleep(0.002)
+            await link.send(wire[-1:])
+
+        part = tmp_path / "here.part"
+        async with Peer(script) as peer, HTTPClient() as client:
+            assert (await client.download(peer.url("/"), tmp_path / "here")).path.read_bytes() == BODY
+
+    run(main)
 
 
 @pytest.mark.parametrize("text", ["sha-256=:AAAA:", "sha-256=AAAA", ":::", "sha-256=:" + "=" * 44 + ":", ",,,"])

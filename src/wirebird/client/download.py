@@ -16,7 +16,7 @@ import os
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
@@ -264,6 +264,9 @@ class _Transfer:
         for name, digest in message_digests.items():
             if (actual := file.message_digest(_PYTHON_NAMES[name])) != digest.hex():
                 await self._set_aside(response, f"the body is not what its Content-Digest says ({name})", digest.hex(), actual)
+        if not coded and not file.version.digest and (late := response.trailers.get_list("repr-digest")):
+            file.version = replace(file.version, digest=", ".join(late))
+            await self._do(file.prepare, [_PYTHON_NAMES[name] for name in read_digests(late)], ())
 
     def _judge_coded(self, response: HttpResponse, answer: Answer) -> Answer:
         """A server that codes what was asked for as it is: its bytes are counted otherwise, so nothing can be continued."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
@@ -61,8 +62,8 @@ class Meter:
     def __init__(self, progress: Progress | bool) -> None:
         if progress is True:
             progress = ProgressBar()
-        if not callable(progress):
-            raise UsageError(f"progress must be a function or True, not {progress!r}", argument="progress")
+        if not callable(progress) or iscoroutinefunction(progress):
+            raise UsageError(f"progress must be a plain function or True, not {progress!r}", argument="progress")
         self._progress = progress
         self._next = 0.0
         self._said: tuple[int, int | None] | None = None

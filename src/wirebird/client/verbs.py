@@ -67,7 +67,8 @@ class Verbs:
         headers           a mapping, pairs, or `HttpHeaders`; they replace the client's of the same name
         params            a mapping (values may be lists), pairs, or an encoded string; they extend the query
         data              bytes, str, a dict or pairs (a form; multipart if a value is a file or `multipart` is set), an open
-                          file, a sync or async iterator of bytes (chunked), a `MultipartForm`, an `HttpResponse`
+                          file, a sync or async iterator of bytes (chunked), a `MultipartForm`, an `HttpResponse`; or an
+                          `Upload` of any of these
         json              any value that `json_serializer` takes
         files             `{name: file}` or `{name: (filename, file, content_type)}`
         cookies           for this request and its origin only
