@@ -560,9 +560,7 @@ def test_credentials_are_sent_when_they_are_asked_for(user, status):
         if asked.headers.get("authorization") == wanted:
             await wire.respond(200, [])
         else:
-            await wire.respond(
-                401, [("WWW-Authenticate", 'Digest realm="x", nonce="y", qop="auth"'), ("WWW-Authenticate", "Basic")]
-            )
+            await wire.respond(401, [("WWW-Authenticate", 'Negotiate, Basic realm="x"')])
 
     async def main():
         async with Origin() as origin:
@@ -573,6 +571,26 @@ def test_credentials_are_sent_when_they_are_asked_for(user, status):
                 assert "authorization" not in origin.asked[0].headers
                 assert (await client.get(origin.url("/get"), auth=(user, "bar"))).status == 200
                 assert "authorization" not in origin.asked[-1].headers
+
+    run(main)
+
+
+def test_a_password_is_not_sent_where_it_can_be_proved():
+    """`nonce`, `response` and the rest are `test_digest_auth.py`'s business."""
+
+    async def guard(asked, wire):
+        if asked.headers.get("authorization", "").startswith('Digest username="foo"'):
+            await wire.respond(200, [])
+        else:
+            fields = [("WWW-Authenticate", 'Basic realm="x"'), ("WWW-Authenticate", 'Digest realm="x", nonce="y", qop="auth"')]
+            await wire.respond(401, fields)
+
+    async def main():
+        async with Origin() as origin:
+            origin.on("/guarded", guard)
+            async with aioreq.Client() as client:
+                assert (await client.get(origin.url("/guarded"), auth=("foo", "bar"))).status == 200
+            assert len(origin.asked) == 2
 
     run(main)
 

@@ -835,7 +835,6 @@ def test_a_resolver_without_aiodns_says_so(monkeypatch):
 # -- proxies ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif("Proxy" not in wirebird.__all__, reason="waits for wirebird.Proxy")
 def test_a_proxy():
     """S1-14 and S1-72: a URL and `user:password`, for every request of the client."""
     from wirebird.compat.aiosonic.proxy import Proxy

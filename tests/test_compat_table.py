@@ -74,7 +74,7 @@ def test_the_facades_are_typed():
                 own = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
                 untyped = [one.arg for one in own if one.annotation is None and one.arg not in ("self", "cls")]
                 assert untyped == [], f"{source.name}.{node.name}"
-        assert public or source.name.endswith("proxy")
+        assert public
 
 
 def test_everything_that_is_offered_explains_itself():

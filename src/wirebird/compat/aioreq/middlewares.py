@@ -4,7 +4,7 @@
     client.middlewares = client.middlewares.next_middleware     without it
     Client(middlewares=(Own, *default_middlewares))             with one more
 
-Each but `RetryMiddleWare` and `TimeoutMiddleWare` is one of wirebird's middlewares in Aioreq's clothes: it works on the `native`
+Each but `DecodeMiddleWare` and `TimeoutMiddleWare` is one of wirebird's middlewares in Aioreq's clothes: it works on the `native`
 requests and responses, and what comes back up the list stays the object that a middleware below it gave.
 """
 
@@ -20,9 +20,10 @@ from ...client.client import HTTPClient
 from ...client.middleware.auth import authenticate
 from ...client.middleware.cookies import handle_cookies
 from ...client.middleware.redirects import follow_redirects
+from ...client.middleware.retries import Retries
 from ...client.response import HttpResponse
-from ...client.transport import IDEMPOTENT
-from ...errors import NetworkError, ReadTimeout, TLSError, TooManyRedirects
+from ...client.retry import Retry
+from ...errors import TooManyRedirects
 from ...models.cookies import CookieJar
 from ...models.message import Request as _Request
 from ...net.timeouts import NEVER
@@ -105,21 +106,6 @@ class TimeoutMiddleWare(MiddleWare):
         return await self.next(request, client)
 
 
-class RetryMiddleWare(MiddleWare):
-    """Tries again after a failure of the network, where doing it twice cannot do harm: never a POST (RFC 9110 9.2.2)."""
-
-    async def process(self, request: Request, client: Client) -> Response:
-        """Ask the next, up to `retry` times more."""
-        left = client.retry if request.retry is None else request.retry
-        while True:
-            try:
-                return await self.next(request, client)
-            except (NetworkError, ReadTimeout) as error:
-                if left <= 0 or request.method not in IDEMPOTENT or isinstance(error, TLSError):
-                    raise
-                left -= 1
-
-
 class _Native(MiddleWare):
     """A middleware of wirebird in the list."""
 
@@ -133,6 +119,21 @@ class _Native(MiddleWare):
 
         native = await policy(request.native, handler)
         return next(response for response in reversed(given) if response.native is native)
+
+
+class RetryMiddleWare(_Native):
+    """Tries again after a failure of the network, where doing it twice cannot do harm: never a POST that was sent."""
+
+    def __init__(self, next_middleware: MiddleWare | None = None) -> None:
+        super().__init__(next_middleware)
+        self._retries = Retries()
+
+    async def process(self, request: Request, client: Client) -> Response:
+        """Ask the next, up to `retry` times more, at once and whatever the status is."""
+        attempts = client.retry if request.retry is None else request.retry
+        policy = Retry(attempts, statuses=(), backoff=0, budget=None) if attempts > 0 else None
+        request.native.options = replace(request.native.options, retries=policy)
+        return await self._through(self._retries, request, client)
 
 
 class RedirectMiddleWare(_Native):

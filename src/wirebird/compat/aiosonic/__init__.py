@@ -11,20 +11,16 @@ The modules are where aiosonic has them: `connectors`, `connection`, `exceptions
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from . import exceptions, pools, resolver, types
 from .client import HTTPClient, HttpClient
 from .connection import Connection
 from .connectors import TCPConnector
 from .headers import HttpHeaders
 from .multipart import MultipartForm
+from .proxy import Proxy
 from .response import HttpResponse
 from .timeout import Timeouts
 from .version import VERSION
-
-if TYPE_CHECKING:
-    from .proxy import Proxy as Proxy
 
 __all__ = [
     "VERSION",
@@ -34,6 +30,7 @@ __all__ = [
     "HttpHeaders",
     "HttpResponse",
     "MultipartForm",
+    "Proxy",
     "TCPConnector",
     "Timeouts",
     "exceptions",
@@ -41,11 +38,3 @@ __all__ = [
     "resolver",
     "types",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name != "Proxy":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .proxy import Proxy
-
-    return Proxy

@@ -19,6 +19,7 @@ from ...errors import UsageError
 from .connectors import TCPConnector
 from .headers import HeadersType, HttpHeaders
 from .multipart import MultipartForm
+from .proxy import Proxy
 from .response import HttpResponse
 from .timeout import Timeouts
 from .types import DataType, ParamsType
@@ -48,15 +49,14 @@ class HTTPClient:
         connector: TCPConnector | None = None,
         handle_cookies: bool = False,
         verify_ssl: bool = True,
-        proxy: Any = None,
+        proxy: Proxy | None = None,
     ) -> None:
-        more = {} if proxy is None else {"proxy": proxy}
         self.connector = connector or TCPConnector()
         self.handle_cookies = handle_cookies
         self.verify_ssl = verify_ssl
         self.proxy = proxy
         self._client = _HTTPClient(
-            self.connector, handle_cookies, verify_ssl, headers=_FIELDS, max_redirects=_MAX_REDIRECTS, **more
+            self.connector, handle_cookies, verify_ssl, proxy, headers=_FIELDS, max_redirects=_MAX_REDIRECTS
         )
 
     @property
