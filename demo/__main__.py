@@ -34,6 +34,8 @@ async def play(origin: Origin, requests: int, megabytes: int) -> list[Row]:
     if origin.https:
         rows.append(await scenes.get_over_tls(origin, max(50, requests // 10)))
     rows.append(await scenes.download(origin, size))
+    rows.append(await scenes.download_to_file(origin, size // 2))
+    rows.append(await scenes.read_events(origin, max(50, requests)))
     rows.append(await scenes.upload_generated(origin, size // 2))
     rows.append(await scenes.upload_file(origin, size // 4))
     rows.append(await scenes.follow_redirects(origin, max(5, requests // 1000)))

@@ -22,11 +22,13 @@ from .table import Row
 
 __all__ = [
     "download",
+    "download_to_file",
     "echo_json",
     "follow_redirects",
     "get_crowded",
     "get_over_tls",
     "get_small",
+    "read_events",
     "show_errors",
     "upload_file",
     "upload_generated",
@@ -175,6 +177,34 @@ def _write_file(path: Path, size: int) -> None:
         for _ in range(0, size, PIECE):
             file.write(piece)
         file.truncate(size)
+
+
+async def download_to_file(origin: Origin, size: int) -> Row:
+    """A file whose transfer is cut twice: it goes on where it was, and appears when it is complete."""
+    row = Row(f"file of {size / 1e6:,.0f} MB, cut twice and resumed", 3, 0, size)
+    async with wirebird.HTTPClient() as client, show_progress("download, to a file", size, "B") as counter:
+
+        def progress(done: int, total: int | None) -> None:
+            counter.done = done
+
+        with measured(row):
+            file = await client.download(f"{origin.http}/file/{size}", origin.files / "file.bin", size=size, progress=progress)
+        expect(file.resumptions == 2 and file.path.stat().st_size == size, f"{file} is not what it should be")
+    return row
+
+
+async def read_events(origin: Origin, count: int) -> Row:
+    """The answer of a language model, word by word."""
+    row = Row(f"{count:,} Server-Sent Events", 1, 0)
+    words = 0
+    async with wirebird.HTTPClient() as client, show_progress("events", count) as counter:
+        with measured(row):
+            async for event in client.events(f"{origin.http}/events/{count}", reconnect=False):
+                words += event.data.endswith('"word"}}]}')
+                counter.done += 1
+        expect(words == counter.done == count, f"{words} of {count} events came")
+    row.requests = count
+    return row
 
 
 async def follow_redirects(origin: Origin, count: int, hops: int = 3) -> Row:

@@ -6,6 +6,8 @@ It prints its ports as one line of JSON, and ends when its standard input does, 
     POST /echo             the body, as it came
     POST /upload           how many bytes came
     GET  /stream/{bytes}   that many bytes, as fast as they are taken
+    GET  /file/{bytes}     a file of that size, with ranges; a transfer is cut after half of what it was to bring, twice
+    GET  /events/{n}       so many events of a chat, in chunks
     GET  /hop/{n}          302 to /hop/{n-1}, with a cookie each; /hop/0 says which cookies came back
     GET  /bomb             20 kilobytes that gzip made of 20 MB
     GET  /cut              half of the body that it announces, and the end of the connection
@@ -29,13 +31,15 @@ from bench.loops import new_loop
 from wirebird.errors import ProtocolError
 from wirebird.models.message import RequestHead
 from wirebird.net.stream import Stream
-from wirebird.protocol.http1 import response_line
+from wirebird.protocol.http1 import LAST_CHUNK, chunk, response_line
 from wirebird.protocol.http1_parser import End, Event, Parser, State
 
 __all__ = ["SMALL", "main"]
 
 SMALL = b'{"hello": "world", "from": "the demo of wirebird", "size": "small"}'
 _PIECE = bytes(262_144)
+_EVENT = b'data: {"id": "chat-1", "choices": [{"index": 0, "delta": {"content": "word"}}]}\n\n'
+_EVENTS = 25  # of one write: as many as a fast model says at a time
 _LIFETIME = 600.0  # seconds; nobody watches a demo for longer
 
 
@@ -59,6 +63,7 @@ class Visitor(Stream):
         self.body: list[bytes] = []
         self.received = 0
         self.pending = 0  # bytes of a stream that are still to be written
+        self.cut = False  # the connection ends with them
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
@@ -100,6 +105,10 @@ class Visitor(Stream):
             self.pending = int(target[8:])
             self.write(response_line(200, "OK") + b"Content-Length: %d\r\n\r\n" % self.pending)
             self.resume_writing()
+        elif target.startswith(b"/file/"):
+            self.file(int(target[6:]))
+        elif target.startswith(b"/events/"):
+            self.events(int(target[8:]))
         elif target.startswith(b"/hop/"):
             self.hop(int(target[5:]))
         elif target == b"/bomb":
@@ -111,6 +120,24 @@ class Visitor(Stream):
             self.write(b"SSH-2.0-demo\r\n\r\n")
         elif target != b"/silence":
             self.write(answer(b'{"error": "nothing here"}', 404, "Not Found"))
+
+    def file(self, size: int) -> None:
+        """What is missing of a file, or half of it (RFC 9110 14)."""
+        start = int(self.head.fields.get("range", "bytes=0-")[6:-1]) if self.head is not None else 0
+        missing = size - start
+        fields = [f"Content-Length: {missing}", 'ETag: "1"', "Accept-Ranges: bytes"]
+        if start:
+            fields.append(f"Content-Range: bytes {start}-{size - 1}/{size}")
+        line = response_line(206, "Partial Content") if start else response_line(200, "OK")
+        self.write(line + "".join(f"{field}\r\n" for field in fields).encode() + b"\r\n")
+        self.cut = missing > size // 4
+        self.pending = missing // 2 if self.cut else missing
+        self.resume_writing()
+
+    def events(self, count: int) -> None:
+        """An event stream, each event a chunk of its own."""
+        self.write(response_line(200, "OK") + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.write((chunk(_EVENT) * _EVENTS) * (count // _EVENTS) + chunk(_EVENT) * (count % _EVENTS) + LAST_CHUNK)
 
     def hop(self, left: int) -> None:
         """One step of a chain of redirects."""
@@ -132,6 +159,8 @@ class Visitor(Stream):
             piece = min(self.pending, len(_PIECE))
             self.pending -= piece
             self.write(_PIECE if piece == len(_PIECE) else _PIECE[:piece])
+        if self.cut and not self.pending:
+            self.shut()
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
