@@ -63,6 +63,18 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/resolver.py", "Resolver"),
     ],
     "tls": [Shown("net/tls.py", "tls_context")],
+    "testing": [
+        Shown("testing/mock.py", "MockTransport"),
+        Shown("testing/routes.py", "Route"),
+        Shown("testing/routes.py", "RecordedCall"),
+        Shown("testing/routes.py", "UnmatchedRequest"),
+        Shown("testing/asgi_transport.py", "ASGITransport"),
+        Shown("testing/asgi.py", "ApplicationError"),
+        Shown("testing/server.py", "TestServer"),
+        Shown("testing/client.py", "TestClient", methods=False),
+        Shown("testing/throwaway_tls.py", "ThrowawayTLS"),
+        Shown("testing/recorder.py", "Recorder"),
+    ],
 }
 
 # What a pool offers to its users; the rest is between it and the connector.

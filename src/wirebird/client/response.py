@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from ..protocol.codings import Decoder
+    from .made import BodyLike
 
 __all__ = ["HttpResponse"]
 
@@ -87,7 +88,7 @@ class HttpResponse:
         cls,
         status: int = 200,
         headers: HeadersLike | None = None,
-        body: bytes = b"",
+        body: BodyLike = b"",
         *,
         text: str | None = None,
         json: Any = None,
@@ -96,13 +97,15 @@ class HttpResponse:
     ) -> HttpResponse:
         """A response that no peer sent, for a middleware that answers itself.
 
-        `text` and `json` stand for a body with its `Content-Type`.  Content-Length is set unless `headers` hold one.  `reason`
-        is the usual one for the status.  Raises `UsageError` for a bad status and two bodies, `InvalidHeader` for bad headers.
+        `body` is bytes, or a sync or async iterator of bytes, which is read as far as somebody wants its pieces, and closed.
+        `text` and `json` stand for a body with its `Content-Type`.  Content-Length, or for an iterator Transfer-Encoding, is set
+        unless `headers` hold one.  `reason` is the usual one for the status.  Raises `UsageError` for a bad status and two
+        bodies, `InvalidHeader` for bad headers.
         """
         from .made import make_response
 
-        head, content = make_response(status, headers, body, text, json, reason)
-        return cls(head, content, request)
+        head, content, incoming = make_response(status, headers, body, text, json, reason, request)
+        return cls(head, content, request, incoming)
 
     # -- the head ------------------------------------------------------------------------------------------------------
 
@@ -458,8 +461,8 @@ class HttpResponse:
 
     async def close(self) -> None:
         """Let go of a body that is not wanted.  What is here can still be read; the connection is closed if the rest is long."""
-        if self._incoming is not None and not self._incoming.complete:
-            self._incoming.dismiss()
+        if self._incoming is not None and not self._incoming.complete and (ending := self._incoming.dismiss()) is not None:
+            await ending
 
     async def __aenter__(self) -> HttpResponse:
         return self

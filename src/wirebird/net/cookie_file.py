@@ -6,12 +6,12 @@ The calls block for as long as the disk takes; from a running loop call them thr
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..models.cookies import CookieJar
+from .private_file import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,18 +25,7 @@ def save_cookies(jar: CookieJar, path: str | os.PathLike[str]) -> None:
     The file has the mode 0600: who can read it can be you.  Raises `OSError` if the folder cannot be written to, and then
     leaves the old file as it was.
     """
-    target = Path(path)
-    text = jar.to_json()
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)  # created with 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_private(path, jar.to_json())
 
 
 def load_cookies(path: str | os.PathLike[str], *, public_suffix: Callable[[str], bool] | None = None) -> CookieJar:

@@ -1,0 +1,71 @@
+"""The pytest plugin: fixtures that are plain objects, with or without a plugin for asynchronous tests.
+
+It is loaded in every run of pytest where wirebird is installed, so it imports what a fixture needs when that fixture is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .mock import MockTransport
+    from .recorder import Recorder
+    from .server import TestServer
+
+__all__ = ["pytest_addoption", "wirebird_mock", "wirebird_recorder", "wirebird_server"]
+
+_odd = re.compile(r"[^A-Za-z0-9._=+-]+")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--wirebird-record`."""
+    parser.getgroup("wirebird").addoption(
+        "--wirebird-record",
+        choices=("auto", "record", "replay"),
+        default="replay",
+        help="what the fixture wirebird_recorder does: replay what was recorded (the default), record it anew, or auto: record "
+        "what is not there",
+    )
+
+
+@pytest.fixture
+def wirebird_mock() -> Iterator[MockTransport]:
+    """A `MockTransport`; in the end every request must have matched, and every route must have been called."""
+    from .mock import MockTransport
+
+    mock = MockTransport()
+    yield mock
+    mock.check()
+
+
+@pytest.fixture
+def wirebird_server() -> Iterator[Callable[..., TestServer]]:
+    """`TestServer` for one test: `async with wirebird_server(app) as server`; in the end each must have been left."""
+    from .server import TestServer
+
+    servers: list[TestServer] = []
+
+    def make(app: Any, **options: Any) -> TestServer:
+        server = TestServer(app, **options)
+        servers.append(server)
+        return server
+
+    yield make
+    running = [server for server in servers if server.is_running]
+    if running:
+        raise AssertionError(f"still running: {', '.join(map(repr, running))}")
+
+
+@pytest.fixture
+def wirebird_recorder(request: pytest.FixtureRequest) -> Iterator[Recorder]:
+    """A `Recorder` for `network_middlewares`, whose file is `recordings/<module>/<test>.json` beside the test."""
+    from .recorder import Recorder
+
+    name = _odd.sub("-", request.node.name).strip("-")
+    path = request.path.parent / "recordings" / request.path.stem / f"{name}.json"
+    with Recorder(path, request.config.getoption("--wirebird-record")) as recorder:
+        yield recorder
