@@ -103,7 +103,7 @@ class Conversation:
     async def receive(self) -> Message:
         """The next event: a piece of the request's body, or that the client has left."""
         async with self._receiving:
-            if self._more and not self._gone.is_set() and self.state is not State.DONE:
+            if self._more and not self._lost and self.state is not State.DONE:
                 try:
                     body, self._more = await self.carrier.next()
                 except NetworkError:

@@ -103,9 +103,7 @@ class ServerExchange:
         Raises `ConnectionLost` if the client has left, `UsageError` if it is more than was promised.
         """
         wire = self._writer.data(data) if self._writer is not None else b""
-        head, self._head = self._head, b""
-        self._connection.write(head + wire if head else wire)
-        await self._connection.drain()
+        await self._send(wire)
 
     async def finish(self, trailers: bytes = b"") -> None:
         """The end of the response.  Raises `UsageError` if the body was shorter than was promised."""
@@ -113,11 +111,12 @@ class ServerExchange:
         writer = self._writer
         if writer is not None:
             ending = writer.end((trailers,) if writer.length == CHUNKED and trailers else ())
-        head, self._head = self._head, b""
-        self._connection.write(head + ending if head else ending)
         self.finished = True
-        if not self._connection.closing:
-            await self._connection.drain()
+        await self._send(ending)
+
+    async def _send(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        await self._connection.send(head + data if head else data)
 
 
 class ServerConnection(Stream):
@@ -286,6 +285,8 @@ class ServerConnection(Stream):
             while await self._next_request() and await self._answer():
                 self._exchange = None
                 self._take(self.parser.proceed)
+                if self._eof:
+                    self._take(self.parser.eof)  # what the client said last is not the whole of a request
                 if len(self.parser.leftover) <= PIPELINE and not (self._body is not None and self._body.paused):
                     self.resume()
             if self._fault is not None and self._exchange is None:
@@ -324,11 +325,11 @@ class ServerConnection(Stream):
     async def _fail(self, exchange: ServerExchange, error: Exception) -> None:
         """`serve` has raised, which is somebody's fault: the client's if its request was at fault, or if it has left."""
         fault = error if isinstance(error, InvalidRequest) else self._fault
-        if fault is None and not (isinstance(error, ConnectionLost) and self._eof):
+        if fault is None and not (isinstance(error, ConnectionLost) and (self._eof or self._is_going())):
             self._failed(error)
         if exchange.finished:
             return
-        if self.closing or (exchange.begun and not exchange.is_unsent()):
+        if self._is_going() or (exchange.begun and not exchange.is_unsent()):
             self.abort()  # the client must not take it for whole
             return
         if fault is not None:
@@ -418,10 +419,21 @@ class ServerConnection(Stream):
 
     # -- output, and the end -------------------------------------------------------------------------------------------
 
+    async def send(self, data: bytes) -> None:
+        """Write, and wait until the transport takes more.  Raises `ConnectionLost` if the client has left."""
+        if self._is_going():
+            raise ConnectionLost("the client has left", peer=self.peer, phase="sending the response")
+        if data:
+            self.write(data)
+            await self.drain()
+
     def write(self, data: bytes) -> None:
         """Write, if there is somebody to read it."""
-        if self.transport is not None and not self.transport.is_closing() and data:
+        if self.transport is not None and not self.transport.is_closing():
             self.transport.write(data)
+
+    def _is_going(self) -> bool:
+        return self.closing or self.transport is None or self.transport.is_closing()
 
     def stop(self) -> None:
         """Close when the request under way is answered; at once if there is none."""
