@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import wirebird
+import wirebird.testing
 from docs_origin import DocsOrigin, DocsResolver, prepare_folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,7 +101,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocsOrigin]:
 def place(origin: DocsOrigin, monkeypatch: pytest.MonkeyPatch) -> DocsOrigin:
     """The working directory, the hosts, and the certification authority."""
     monkeypatch.chdir(origin.folder)
-    for left in ("cookies.json", "video.mp4"):
+    for left in ("cookies.json", "video.mp4", "items.recording.json"):
         (origin.folder / left).unlink(missing_ok=True)
     monkeypatch.setattr("wirebird.net.resolver.DefaultResolver", DocsResolver)
     monkeypatch.setenv("SSL_CERT_FILE", str(origin.folder / "ca.pem"))
@@ -214,7 +215,7 @@ def test_every_public_name_is_in_the_reference() -> None:
         for page in GENERATOR.PAGES
         for heading in re.findall(r"^## (\w+)$", (DOCS / "reference" / f"{page}.md").read_text("utf-8"), re.MULTILINE)
     }
-    assert set(wirebird.__all__) - {"__version__"} <= headings
+    assert {*wirebird.__all__, *wirebird.testing.__all__} - {"__version__"} <= headings
 
 
 def test_every_page_can_be_reached_from_the_index() -> None:
@@ -258,7 +259,7 @@ def test_files_that_are_named_exist() -> None:
             assert not test or re.search(rf"^(async )?def {test}\(", path.read_text("utf-8"), re.MULTILINE), (
                 f"{page.name}: {test}"
             )
-        for file in re.findall(r"`((?:models|protocol|net|client)/[\w/]+\.py)`", text):
+        for file in re.findall(r"`((?:models|protocol|net|client|testing)/[\w/]+\.py)`", text):
             assert (ROOT / "src" / "wirebird" / file).is_file(), f"{page.name} names {file}"
 
 

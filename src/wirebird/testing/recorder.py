@@ -77,6 +77,9 @@ class Recorder:
         self._match = tuple(match)
         if not self._match or not set(self._match) <= set(_PARTS):
             raise UsageError(f"match must hold some of {', '.join(_PARTS)}, not {self._match!r}", argument="match")
+        for argument, names in (("hide_headers", hide_headers), ("hide_query", hide_query)):
+            if isinstance(names, str):
+                raise UsageError(f"{argument} must be names, not one text", argument=argument)
         self._hide_headers = frozenset(name.lower() for name in hide_headers)
         self._hide_query = frozenset(hide_query)
         self._recording: bool | None = None  # None before it is known
