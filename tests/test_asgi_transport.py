@@ -381,6 +381,22 @@ def test_an_exception_after_the_response() -> None:
     run(main)
 
 
+class Outcome(BaseException):
+    """What `pytest.fail` and `pytest.skip` raise is no Exception."""
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_outcome_of_the_test_is_raised_too(begun: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if begun:
+            await send(OK)
+            await send(body(b"one", True))
+        raise Outcome
+
+    with pytest.raises(Outcome):
+        fetch(app)
+
+
 START_BAD: list[dict[str, Any]] = [
     {"status": "200"},
     {"status": True},
@@ -391,6 +407,8 @@ START_BAD: list[dict[str, Any]] = [
     {"headers": [(b"a",)]},
     {"headers": [(b"a", "b")]},
     {"headers": [b"ab"]},
+    {"headers": None},
+    {"headers": 5},
     {"headers": [(b"a", b"b\r\nx: y")]},
     {"headers": [(b"a", b"b\nc")]},
     {"headers": [(b"a", b"\0")]},

@@ -419,6 +419,25 @@ def test_a_body_that_nobody_refers_to_is_closed() -> None:
     run(main)
 
 
+class Outcome(BaseException):
+    """What `pytest.fail` and `pytest.skip` raise is no Exception."""
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_outcome_of_the_test_is_raised_too(streamed: bool) -> None:
+    async def breaks():
+        yield b"one"
+        raise Outcome
+
+    def handler(request: Request) -> HttpResponse:
+        if not streamed:
+            raise Outcome
+        return HttpResponse.make(body=breaks())
+
+    with pytest.raises(Outcome):
+        fetch(MockTransport(handler), get("/"))
+
+
 def test_an_error_of_the_iterator_is_raised_behind_what_came_before() -> None:
     async def breaks():
         yield b"one"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from wirebird.testing.pytest_plugin import _file_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = "wirebird.testing.pytest_plugin"
@@ -103,11 +106,28 @@ def test_recordings_beside_the_test(tmp_path: Path) -> None:
     assert not (tmp_path / "recordings").exists()
     assert "2 passed" in run_pytest(tmp_path, RECORDER, "--wirebird-record=record")
     folder = tmp_path / "recordings" / "test_it"
-    assert sorted(path.name for path in folder.iterdir()) == ["test_it-a-b.json", "test_it-c.json"]
+    names = sorted(path.name for path in folder.iterdir())
+    assert [name[:11] for name in names] == ["test_it--a-", "test_it--c-"]
+    assert len(set(names)) == 2
     assert "2 passed" in run_pytest(tmp_path, RECORDER)
-    (folder / "test_it-c.json").unlink()
+    (folder / names[1]).unlink()
     assert "2 passed" in run_pytest(tmp_path, RECORDER, "--wirebird-record=auto")
-    assert (folder / "test_it-c.json").exists()
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_names_of_files() -> None:
+    assert _file_name("a/test_x.py::test_y") == "test_y"
+    assert _file_name("test_x.py::TestZ::test_y[a-1]") == "TestZ.test_y-a-1"
+    odd = _file_name("a/test_x.py::test_y[../../etc]")
+    assert re.fullmatch(r"test_y-\.\.-\.\.-etc-[0-9a-f]{8}", odd)
+    assert odd == _file_name("moved/test_x.py::test_y[../../etc]")
+
+
+def test_no_two_tests_share_a_file_and_no_name_is_too_long() -> None:
+    nodes = [f"test_x.py::test_y[{one}]" for one in ("a b", "a/b", "a-b", "a?b", "x" * 300, "x" * 301)]
+    names = [_file_name(node) for node in nodes]
+    assert len(set(names)) == len(names)
+    assert max(map(len, names)) < 140
 
 
 ANYIO = """

@@ -445,6 +445,20 @@ def test_what_got_no_answer_is_not_kept(tmp_path: Path) -> None:
     assert len(kept(tmp_path / "r.json")) == 1
 
 
+def test_a_recording_that_broke_off_does_not_take_the_place_of_a_good_one(recording: Path) -> None:
+    before = recording.read_bytes()
+
+    async def main() -> None:
+        with Recorder(recording, "record") as recorder:
+            async with HTTPClient(MockTransport(counting()), network_middlewares=[recorder]) as client:
+                await client.get("http://a.example/")
+                raise OddError
+
+    with pytest.raises(OddError):
+        run(main)
+    assert recording.read_bytes() == before
+
+
 def test_there_is_no_file_to_replay(tmp_path: Path) -> None:
     with pytest.raises(wirebird.UsageError, match=r"no recording .*mode='record'"):
         with Recorder(tmp_path / "r.json", "replay"):

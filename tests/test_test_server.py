@@ -26,6 +26,9 @@ from starlette.routing import Route
 import wirebird
 from raw_peer import require, sockets
 from wirebird import HTTPClient, HttpResponse, Limits, Request, TCPConnector
+from wirebird.models.message import CHUNKED, TUNNEL, UNTIL_CLOSE
+from wirebird.protocol.http1 import response_framing
+from wirebird.protocol.http1_heads import parse_response_head
 from wirebird.testing import ApplicationError, MockTransport, TestClient, TestServer, ThrowawayTLS
 from wirebird.testing import server_connection as connection_module
 
@@ -306,6 +309,7 @@ def test_tls(kind: str) -> None:
         async with TestServer(asgi_echo, ssl=tls.server) as server, HTTPClient() as stranger:
             with pytest.raises(wirebird.TLSError):
                 await stranger.get(server.url())
+            assert not server._connections
 
     run(main, kind=kind)
 
@@ -538,6 +542,58 @@ def test_the_scope_over_the_wire() -> None:
     assert scope["client"][0] == "127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("fields", "method", "minor", "size", "framed"),
+    [
+        (b"", b"GET", 1, 3, b"Content-Length: 3\r\n"),
+        (b"", b"GET", 0, 3, b"Content-Length: 3\r\n"),
+        (b"", b"GET", 1, None, b"Transfer-Encoding: chunked\r\n"),
+        (b"", b"GET", 0, None, b""),
+        (b"", b"HEAD", 1, 3, b"Content-Length: 3\r\n"),
+        (b"Content-Length: 3\r\n", b"GET", 1, None, b"Content-Length: 3\r\n"),
+        (b"content-length:  3 \r\nCONTENT-LENGTH: 3\r\n", b"GET", 1, 3, b"Content-Length: 3\r\n"),
+        (b"Content-Length: 3, 3\r\n", b"GET", 1, 3, b"Content-Length: 3\r\n"),
+        (b"Transfer-Encoding: chunked\r\n", b"GET", 1, 3, b"Transfer-Encoding: chunked\r\n"),
+        (b"Transfer-Encoding: chunked\r\n", b"GET", 0, 3, b"Content-Length: 3\r\n"),
+        (b"Transfer-Encoding: chunked\r\n", b"GET", 0, None, b""),
+        (b"Content-Length: 0\r\n", b"CONNECT", 1, None, b""),
+    ],
+)
+def test_how_a_response_is_framed(fields: bytes, method: bytes, minor: int, size: int | None, framed: bytes) -> None:
+    for raw in (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX: y\r\n"):
+        block, length = response_framing(parse_response_head(raw + fields + b"\r\n"), method, minor, size)
+        assert block.removeprefix(b"X: y\r\n") == framed
+        expected = {b"C": 3, b"T": CHUNKED, b"": UNTIL_CLOSE}[framed[:1]] if method != b"CONNECT" else TUNNEL
+        assert length == expected
+
+
+def test_the_answer_of_an_old_origin_is_handed_on() -> None:
+    """HTTP/1.0, with a body that ends with the connection, and a coding that means nothing there."""
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 Fine\r\nTransfer-Encoding: chunked\r\nX-Old: 1\r\n\r\none")
+        await writer.drain()
+        writer.write(b"two")
+        writer.close()
+        await writer.wait_closed()
+
+    async def main() -> None:
+        origin = await asyncio.start_server(old, "127.0.0.1", 0)
+        async with origin, HTTPClient() as upstream:
+
+            async def relay(request: Request) -> HttpResponse:
+                return await upstream.get(f"http://127.0.0.1:{origin.sockets[0].getsockname()[1]}/")
+
+            async with TestClient(relay) as client:
+                response = await client.get("/")
+                assert (response.http_version, response.reason, response.chunked) == ("1.1", "Fine", True)
+                assert response.headers["x-old"] == "1"
+                assert await response.content() == b"onetwo"
+
+    run(main)
+
+
 # -- Expect, and bodies that nobody reads -----------------------------------------------------------------------------------
 
 
@@ -633,12 +689,12 @@ def test_a_body_without_end_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -
     converse(ignore, script)
 
 
-CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK = b"400\r\n%b\r\n" % (b"x" * 1024)
 
 
 @pytest.mark.parametrize("app", [echo, asgi_echo])
-@pytest.mark.parametrize("sent", [upload(1025, EXPECT), CHUNKED + CHUNK + CHUNK])
+@pytest.mark.parametrize("sent", [upload(1025, EXPECT), CHUNKED_POST + CHUNK + CHUNK])
 def test_a_body_beyond_the_limit(app: Any, sent: bytes) -> None:
     status, fields, data = exchange(app, sent, max_body_size=1024, lifespan=False)
     assert (status, fields["connection"]) == (413, "close")
@@ -658,7 +714,7 @@ def test_a_body_that_grows_beyond_the_limit_while_it_is_read(answers_first: bool
         told.append(message["type"])
 
     async def script(wire: Wire, server: TestServer) -> None:
-        wire.send(CHUNKED + CHUNK)
+        wire.send(CHUNKED_POST + CHUNK)
         while not told:
             await asyncio.sleep(0)
         wire.send(CHUNK)
@@ -833,6 +889,28 @@ def test_a_handler_that_gives_no_response() -> None:
 
     converse(lambda request: None, script, quiet=False)
     assert "HttpResponse" in str(server[0].errors[0])
+
+
+class Outcome(BaseException):
+    """What `pytest.fail` and `pytest.skip` raise is no Exception."""
+
+
+@pytest.mark.parametrize("asgi", [False, True])
+@pytest.mark.parametrize("error", [Outcome, asyncio.CancelledError])
+def test_what_is_no_exception_is_told_as_well(asgi: bool, error: type[BaseException]) -> None:
+    def handler(request: Request) -> HttpResponse:
+        raise error
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    async def main() -> None:
+        tester = TestClient(TestServer(app if asgi else handler, lifespan=False))
+        async with tester as client:
+            assert (await client.get("/")).status_code == 500
+        assert [type(one) for one in tester.server.errors] == [RuntimeError if error is asyncio.CancelledError else error]
+
+    run(main)
 
 
 async def breaks_off():

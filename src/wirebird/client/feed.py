@@ -186,11 +186,13 @@ class IteratorFeed(Feed):
                 async for piece in pieces:
                     self._count(len(piece))
                     await self.push(piece)
-        except Exception as error:
-            self.fail(error)  # which says no more to a reader that has left
-        except BaseException:
+        except asyncio.CancelledError:
             self.fail(ConnectionLost("the body was cancelled", peer=self.peer, phase="reading the body"))
             raise
+        except BaseException as error:
+            self.fail(error)  # which says no more to a reader that has left
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
         else:
             self._conclude()
 

@@ -37,6 +37,7 @@ _EXPECT_CONTENT = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _is_target = re.compile(r"[\x21-\x7e]+").fullmatch
 _framing_fields = re.compile(rb"^(?:content-length|transfer-encoding):[^\n]*\n", re.IGNORECASE | re.MULTILINE)
+_length_field = re.compile(rb"^content-length:[ \t]*([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 _is_length = re.compile(r"[0-9]{1,18}").fullmatch
 
 
@@ -118,9 +119,12 @@ def response_framing(head: ResponseHead, method: bytes, minor: int, size: int | 
         return _framing_fields.sub(b"", block), TUNNEL if method == b"CONNECT" and status < 300 else 0
     length = head.length
     if length >= 0:
-        return block, length
-    if length == CHUNKED:
-        return (block, CHUNKED) if minor else (_framing_fields.sub(b"", block), UNTIL_CLOSE)
+        size = length
+        if _length_field.findall(block) == [b"%d" % length]:
+            return block, length
+    elif length == CHUNKED and minor:
+        return block, CHUNKED
+    block = _framing_fields.sub(b"", block)  # said twice, or meant for another version
     if size is not None:
         return b"%bContent-Length: %d\r\n" % (block, size), size
     return (block + b"Transfer-Encoding: chunked\r\n", CHUNKED) if minor else (block, UNTIL_CLOSE)

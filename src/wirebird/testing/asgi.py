@@ -7,7 +7,7 @@ first that breaks the contract raises `ApplicationError` where it was sent, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeAlias
@@ -181,7 +181,10 @@ def _read_start(message: Message) -> ResponseHead:
 
 def _read_fields(message: Message) -> list[tuple[bytes, bytes]]:
     fields = []
-    for field in message.get("headers", ()):
+    given = message.get("headers", ())
+    if not isinstance(given, Iterable):
+        raise ApplicationError(f"the application sent headers that are {type(given).__name__}")
+    for field in given:
         if not isinstance(field, tuple | list) or len(field) != 2 or not all(isinstance(part, bytes) for part in field):
             raise ApplicationError(f"the application sent a header that is not a pair of bytes: {field!r}")
         fields.append((field[0], field[1]))

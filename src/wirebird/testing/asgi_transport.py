@@ -124,12 +124,14 @@ class ASGITransport:
         except asyncio.CancelledError:
             exchange.fail(ConnectionLost("the application was cancelled", peer=exchange.peer, phase="waiting for the response"))
             raise
-        except Exception as error:
+        except BaseException as error:
             self._settle(exchange, error)
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
         finally:
             await exchange.end()
 
-    def _settle(self, exchange: _Exchange, error: Exception) -> None:
+    def _settle(self, exchange: _Exchange, error: BaseException) -> None:
         """The application has raised."""
         if exchange.body_error is not None:
             exchange.fail(exchange.body_error)  # which was the body of the request before
@@ -282,7 +284,7 @@ class _Exchange:
         head = encode_response(500, "Internal Server Error", fields)
         self._tell(HttpResponse(head, body, self.request, None, monotonic() - self._began))
 
-    def fail(self, error: Exception) -> bool:
+    def fail(self, error: BaseException) -> bool:
         """Tell the client; False if it has the whole response."""
         if not self.response.done():
             self.response.set_exception(error)

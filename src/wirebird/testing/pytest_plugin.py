@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import pytest
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from .server import TestServer
 
 __all__ = ["pytest_addoption", "wirebird_mock", "wirebird_recorder", "wirebird_server"]
+
+# A longer name is cut: many file systems take 255 bytes.
+_LONGEST = 120
 
 _odd = re.compile(r"[^A-Za-z0-9._=+-]+")
 
@@ -65,7 +69,14 @@ def wirebird_recorder(request: pytest.FixtureRequest) -> Iterator[Recorder]:
     """A `Recorder` for `network_middlewares`, whose file is `recordings/<module>/<test>.json` beside the test."""
     from .recorder import Recorder
 
-    name = _odd.sub("-", request.node.name).strip("-")
-    path = request.path.parent / "recordings" / request.path.stem / f"{name}.json"
+    path = request.path.parent / "recordings" / request.path.stem / f"{_file_name(request.node.nodeid)}.json"
     with Recorder(path, request.config.getoption("--wirebird-record")) as recorder:
         yield recorder
+
+
+def _file_name(node: str) -> str:
+    """A name for the file of a test: its own where that is one, else with a checksum, so that no two share a file."""
+    own = node.partition("::")[2]
+    name = own.replace("::", ".").replace("[", "-").replace("]", "")
+    plain = _odd.sub("-", name)[:_LONGEST]
+    return plain if plain == name else f"{plain}-{crc32(own.encode()):08x}"

@@ -53,10 +53,10 @@ class Recorder:
     hide_headers  fields whose values are not kept, of requests and responses
     hide_query    parameters of URLs whose values are not kept
 
-    Used as `with recorder:` or `async with recorder:`, and saved when that ends.  The same request asked again gets the next
-    answer that was recorded for it.  In replay a request that is not in the file, or not as often, raises `UnmatchedRequest`,
-    and so does the end of the `with` if that was caught.  Bodies are kept as they are: look at the file before you share it.
-    Raises `UsageError` for a bad argument, or a file that is not a recording.
+    Used as `with recorder:` or `async with recorder:`, and saved when that ends without an exception.  The same request asked
+    again gets the next answer that was recorded for it.  In replay a request that is not in the file, or not as often, raises
+    `UnmatchedRequest`, and so does the end of the `with` if that was caught.  Bodies are kept as they are: look at the file
+    before you share it.  Raises `UsageError` for a bad argument, or a file that is not a recording.
     """
 
     def __init__(
@@ -248,8 +248,8 @@ class Recorder:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._entered = False
-        self.save()
         if kind is None:
+            self.save()
             self.check()
 
     async def __aenter__(self) -> Recorder:

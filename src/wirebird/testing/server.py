@@ -73,7 +73,7 @@ class TestServer:
         self.tls = ssl if isinstance(ssl, ThrowawayTLS) else None
         self.scheme = "https" if ssl is not None else "http"
         self.requests: list[Request] = []
-        self.errors: list[Exception] = []
+        self.errors: list[BaseException] = []
         self._wanted_port = port
         self._ssl = ssl.server if isinstance(ssl, ThrowawayTLS) else ssl
         self._max_body_size = max_body_size
@@ -115,7 +115,7 @@ class TestServer:
             raise UsageError(f"path must begin with /, not {path!r}", argument="path")
         return f"{self.scheme}://{self.authority}{path}"
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """Take an exception of the application."""
         self.errors.append(error)
         _log.error("the application raised %s", type(error).__name__, exc_info=error)
@@ -143,17 +143,15 @@ class TestServer:
         return self
 
     def _accept(self) -> ServerConnection:
-        connection = ServerConnection(
+        return ServerConnection(
             asyncio.get_running_loop(),
             self._guest.serve,
             self.failed,
+            self._connections,
             limits=self._limits,
             max_body_size=self._max_body_size,
             idle_time=self._keepalive_timeout,
         )
-        self._connections.add(connection)
-        connection.ended = self._connections.discard
-        return connection
 
     async def close(self) -> None:
         """Stop listening, let requests under way end, and shut the application down; idempotent."""

@@ -36,7 +36,7 @@ class Place(Protocol):
     def authority(self) -> str:
         """`host:port`, for a request that does not say."""
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: BaseException) -> None:
         """Take an exception of the application."""
 
 
@@ -148,7 +148,7 @@ class AsgiGuest:
 
     def _note(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception) and not tells_of_leaving(error):
+        if error is not None and not tells_of_leaving(error):
             self._place.failed(error)
 
     async def close(self, seconds: float) -> None:

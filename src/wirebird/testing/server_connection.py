@@ -93,7 +93,7 @@ class ServerExchange:
             block += b"Date: %b\r\n" % formatdate(usegmt=True).encode()
         if not _server_field(block):
             block += b"Server: wirebird/%b\r\n" % VERSION.encode()
-        self._head = b"%b%b\r\n" % (head.raw[: head.start], block)
+        self._head = b"HTTP/1.1%b%b\r\n" % (head.raw[8 : head.start], block)  # whatever an origin spoke that it came from
         self._writer = Writer(length) if has_body else None
         self.begun = True
 
@@ -122,7 +122,8 @@ class ServerExchange:
 class ServerConnection(Stream):
     """One connection, served by `serve(exchange)` in a task of its own.
 
-    `failed(error)` is told of what `serve` raises, and the client gets 500.  `max_body_size` bounds a request's body, None for
+    `failed(error)` is told of what `serve` raises, and the client gets 500.  `opened` holds the connection while its transport is
+    there.  `max_body_size` bounds a request's body, None for
     no limit; `idle_time` is how long the next head may take, seconds.
     """
 
@@ -137,10 +138,10 @@ class ServerConnection(Stream):
         "_head",
         "_idle_time",
         "_max_body_size",
+        "_opened",
         "_serve",
         "_stopping",
         "_waiter",
-        "ended",
         "parser",
         "secure",
         "task",
@@ -151,7 +152,8 @@ class ServerConnection(Stream):
         self,
         loop: asyncio.AbstractEventLoop,
         serve: Callable[[ServerExchange], Awaitable[None]],
-        failed: Callable[[Exception], None],
+        failed: Callable[[BaseException], None],
+        opened: set[ServerConnection],
         *,
         limits: Limits = DEFAULT_LIMITS,
         max_body_size: int | None = None,
@@ -160,13 +162,13 @@ class ServerConnection(Stream):
         super().__init__(loop, "")
         self._serve = serve
         self._failed = failed
+        self._opened = opened
         self._max_body_size = max_body_size
         self._idle_time = idle_time
         self.parser = Parser(server=True, limits=limits)
         self.secure = False
         self.total_at = NEVER
         self.task: asyncio.Task[None] | None = None
-        self.ended: Callable[[ServerConnection], None] = lambda connection: None  # called when the transport is gone
         self._head: RequestHead | None = None  # read, and not yet served
         self._body: Incoming | None = None
         self._exchange: ServerExchange | None = None
@@ -185,6 +187,7 @@ class ServerConnection(Stream):
         name = transport.get_extra_info("peername")
         self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "a Unix socket"
         self.secure = transport.get_extra_info("sslcontext") is not None
+        self._opened.add(self)
         self.task = self.loop.create_task(self._converse())
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -213,7 +216,7 @@ class ServerConnection(Stream):
         if self._exchange is not None:
             self._exchange.left(True)
         self._wake()
-        self.ended(self)
+        self._opened.discard(self)
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -316,13 +319,17 @@ class ServerConnection(Stream):
             if not exchange.finished:
                 raise RuntimeError("the request was served without a whole response")
         except asyncio.CancelledError:
-            self.abort()
-            raise
-        except Exception as error:
+            if self.task is None or self.task.cancelling():
+                self.abort()
+                raise
+            await self._fail(exchange, RuntimeError("the application cancelled itself"))
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise
             await self._fail(exchange, error)
         return exchange.finished and exchange.keep_alive and await self._settle()
 
-    async def _fail(self, exchange: ServerExchange, error: Exception) -> None:
+    async def _fail(self, exchange: ServerExchange, error: BaseException) -> None:
         """`serve` has raised, which is somebody's fault: the client's if its request was at fault, or if it has left."""
         fault = error if isinstance(error, InvalidRequest) else self._fault
         if fault is None and not (isinstance(error, ConnectionLost) and (self._eof or self._is_going())):
