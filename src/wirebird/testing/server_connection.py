@@ -123,8 +123,7 @@ class ServerConnection(Stream):
     """One connection, served by `serve(exchange)` in a task of its own.
 
     `failed(error)` is told of what `serve` raises, and the client gets 500.  `opened` holds the connection while its transport is
-    there.  `max_body_size` bounds a request's body, None for
-    no limit; `idle_time` is how long the next head may take, seconds.
+    there.  `max_body_size` bounds a request's body, None for no limit; `idle_time` is how long the next head may take, seconds.
     """
 
     __slots__ = (
