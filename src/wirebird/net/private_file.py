@@ -1,7 +1,4 @@
-"""Files that are readable by their owner alone, and never half written.
-
-The calls block for as long as the disk takes; from a running loop call them through `asyncio.to_thread`.
-"""
+"""A file that is its owner's alone, and never half written."""
 
 from __future__ import annotations
 
@@ -13,9 +10,10 @@ __all__ = ["write_private"]
 
 
 def write_private(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8 to `path`, with the mode 0600; a file that is there is replaced in one step.
+    """Write `text` to `path` as UTF-8, with the mode 0600; a file that is there is replaced in one step.
 
-    Raises `OSError` if the folder cannot be written to, and then leaves the old file as it was.
+    Blocks for as long as the disk takes.  Raises `OSError` if the folder cannot be written to, and then leaves the old file as it
+    was.
     """
     target = Path(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:100]}.", dir=target.parent)  # created with 0600
