@@ -56,6 +56,24 @@ def test_the_mock_is_checked_in_the_end(tmp_path: Path) -> None:
     assert "nothing was prepared for GET http://a.example/" in out
 
 
+FAILS = """
+def test_mock(wirebird_mock):
+    wirebird_mock.get("/never")
+    assert 1 == 2
+
+def test_recorder(wirebird_recorder):
+    assert 3 == 4
+"""
+
+
+def test_a_test_that_fails_anyway(tmp_path: Path) -> None:
+    """It is not said a second time, and what it recorded is not kept."""
+    out = run_pytest(tmp_path, FAILS, "--wirebird-record=record")
+    assert "2 failed" in out
+    assert "error" not in out.splitlines()[-1]
+    assert not (tmp_path / "recordings").exists()
+
+
 SERVER = """
 import asyncio, wirebird
 from wirebird.testing import TestServer, TestClient

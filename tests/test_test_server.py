@@ -12,6 +12,7 @@ import shutil
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -1190,6 +1191,12 @@ def test_a_throwaway_certificate_is_for_its_names_alone() -> None:
         assert isinstance(tls.server, ssl.SSLContext)
 
     run(main)
+
+
+def test_a_throwaway_certificate_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    with pytest.raises(wirebird.UsageError, match=r"wirebird\[testing\]"):
+        ThrowawayTLS()
 
 
 def test_no_class_of_tests() -> None:

@@ -5,6 +5,7 @@ It is loaded in every run of pytest where wirebird is installed, so it imports w
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -37,13 +38,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def wirebird_mock() -> Iterator[MockTransport]:
+def wirebird_mock(request: pytest.FixtureRequest) -> Iterator[MockTransport]:
     """A `MockTransport`; in the end every request must have matched, and every route must have been called."""
     from .mock import MockTransport
 
+    failed = request.session.testsfailed
     mock = MockTransport()
     yield mock
-    mock.check()
+    if request.session.testsfailed == failed:  # else the test has said what is wrong
+        mock.check()
 
 
 @pytest.fixture
@@ -69,9 +72,17 @@ def wirebird_recorder(request: pytest.FixtureRequest) -> Iterator[Recorder]:
     """A `Recorder` for `network_middlewares`, whose file is `recordings/<module>/<test>.json` beside the test."""
     from .recorder import Recorder
 
+    failed = request.session.testsfailed
     path = request.path.parent / "recordings" / request.path.stem / f"{_file_name(request.node.nodeid)}.json"
-    with Recorder(path, request.config.getoption("--wirebird-record")) as recorder:
+    recorder = Recorder(path, request.config.getoption("--wirebird-record"))
+    with contextlib.suppress(_TestFailed), recorder:
         yield recorder
+        if request.session.testsfailed != failed:
+            raise _TestFailed  # so what it recorded is not kept
+
+
+class _TestFailed(Exception):
+    """Ends the recording of a test that has failed."""
 
 
 def _file_name(node: str) -> str:

@@ -20,7 +20,7 @@ class ThrowawayTLS:
         try:
             import trustme
         except ImportError as error:
-            raise UsageError("a ThrowawayTLS needs the package trustme") from error
+            raise UsageError("a ThrowawayTLS needs the extra wirebird[testing], which is the package trustme") from error
         self.names = names or ("localhost", "127.0.0.1", "::1")
         authority = trustme.CA()
         self.server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
