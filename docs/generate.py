@@ -51,6 +51,18 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/pool.py", "Stats"),
         Shown("client/http1.py", "Http1Connection", methods=False),
     ],
+    "testing": [
+        Shown("testing/mock.py", "MockTransport"),
+        Shown("testing/routes.py", "Route"),
+        Shown("testing/routes.py", "RecordedCall"),
+        Shown("testing/routes.py", "UnmatchedRequest"),
+        Shown("testing/asgi_transport.py", "ASGITransport"),
+        Shown("testing/asgi.py", "ApplicationError"),
+        Shown("testing/server.py", "TestServer"),
+        Shown("testing/client.py", "TestClient", methods=False),
+        Shown("testing/throwaway_tls.py", "ThrowawayTLS"),
+        Shown("testing/recorder.py", "Recorder"),
+    ],
     "timeouts": [Shown("net/timeouts.py", "Timeouts", methods=False)],
     "headers": [Shown("models/headers.py", "HttpHeaders")],
     "cookies": [

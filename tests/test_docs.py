@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import wirebird
+import wirebird.testing
 from docs_origin import DocsOrigin, DocsResolver, prepare_folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -217,7 +218,7 @@ def test_every_public_name_is_in_the_reference() -> None:
         for page in GENERATOR.PAGES
         for heading in re.findall(r"^## (\w+)$", (DOCS / "reference" / f"{page}.md").read_text("utf-8"), re.MULTILINE)
     }
-    assert set(wirebird.__all__) - {"__version__"} <= headings
+    assert {*wirebird.__all__, *wirebird.testing.__all__} - {"__version__"} <= headings
 
 
 def test_every_page_can_be_reached_from_the_index() -> None:
@@ -261,7 +262,7 @@ def test_files_that_are_named_exist() -> None:
             assert not test or re.search(rf"^(async )?def {test}\(", path.read_text("utf-8"), re.MULTILINE), (
                 f"{page.name}: {test}"
             )
-        for file in re.findall(r"`((?:models|protocol|net|client)/[\w/]+\.py)`", text):
+        for file in re.findall(r"`((?:models|protocol|net|client|testing)/[\w/]+\.py)`", text):
             assert (ROOT / "src" / "wirebird" / file).is_file(), f"{page.name} names {file}"
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import wirebird
+import wirebird.testing
 from layers import read_sources
 from test_layers import ROOT
 
@@ -27,6 +28,10 @@ NAMES = """
     ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry RetryBudget ServerEvent
     SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects Upload UsageError
     WirebirdError __version__ load_cookies save_cookies tls_context
+"""
+
+TESTING_NAMES = """
+    ASGITransport ApplicationError MockTransport RecordedCall Recorder Route TestClient TestServer ThrowawayTLS UnmatchedRequest
 """
 
 _WITH_BODY = """url, data=None, headers=None, json=None, params=None, json_serializer=None, multipart=False, verify=True,
@@ -188,6 +193,13 @@ def test_every_public_name_can_be_imported(name: str) -> None:
         assert name in home.__all__
 
 
+def test_the_public_names_for_tests_are_these() -> None:
+    assert wirebird.testing.__all__ == TESTING_NAMES.split()
+    for name in TESTING_NAMES.split():
+        value = getattr(wirebird.testing, name)
+        assert name in import_module(value.__module__).__all__
+
+
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         wirebird.no_such_name
@@ -264,7 +276,7 @@ def test_everything_public_has_a_docstring() -> None:
 
 def _undocumented(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     found = [] if ast.get_docstring(node) else [node.name]
-    if not isinstance(node, ast.ClassDef) or node.name not in wirebird.__all__:
+    if not isinstance(node, ast.ClassDef) or node.name not in {*wirebird.__all__, *wirebird.testing.__all__}:
         return found
     methods = [method for method in node.body if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)]
     setters = [method for method in methods for mark in method.decorator_list if ast.unparse(mark).endswith(".setter")]

@@ -26,7 +26,6 @@ SOURCES = read_sources(ROOT)
 # may become shorter, and not longer.
 TYPED_CIRCLES = {
     ("wirebird.client.call", "wirebird.client.client", "wirebird.client.plain", "wirebird.client.verbs"),
-    ("wirebird.client.body", "wirebird.client.http1", "wirebird.client.response"),
 }
 
 # Calls without an argument on text that is known to be ASCII: (module, call), each with its reason.

@@ -11,15 +11,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import BodyConsumed, LimitExceeded, WirebirdError
 from ..net.timeouts import NEVER
 
 if TYPE_CHECKING:
-    from .http1 import Http1Connection
+    from collections.abc import Awaitable
 
-__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing", "Watcher"]
+__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing", "Supply", "Watcher"]
 
 READ_AHEAD: Final = 65536
 
@@ -106,6 +106,44 @@ class Watcher(Protocol):
         """There is no more to come from the connection, which brought `received` bytes; `error` is None if that was all."""
 
 
+class Supply(Protocol):
+    """What fills an `Incoming`: a connection, or a `Feed` where there is none.
+
+    `peer` is for messages, and `total_at` when the time is over for a body that is collected whole.
+    """
+
+    peer: str
+    total_at: float
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop on which it fills, and is read."""
+
+    def pause(self) -> None:
+        """The reader is behind."""
+
+    def resume(self) -> None:
+        """The reader wants more."""
+
+    def await_bytes(self) -> None:
+        """A reader waits."""
+
+    def left(self) -> int:
+        """Bytes that a body of known length still lacks; 0 of any other."""
+
+    def land(self, landing: Landing) -> None:
+        """Receive the rest of a body of known length in place."""
+
+    def may_outlive_body(self) -> bool:
+        """Whether it is worth waiting for the rest of an unwanted body."""
+
+    def drain_body(self, seconds: float) -> None:
+        """Receive the rest of the body for nobody, for no longer than `seconds`."""
+
+    def give_up(self) -> Awaitable[Any] | None:
+        """Nobody wants the rest.  What there is to wait for until everything has come to its end, None for nothing."""
+
+
 class Incoming:
     """A response body on its way.  One reader at a time, or several who collect it whole."""
 
@@ -130,7 +168,7 @@ class Incoming:
         "watcher",
     )
 
-    def __init__(self, connection: Http1Connection | None, whole: bytes | None = None) -> None:
+    def __init__(self, connection: Supply | None, whole: bytes | None = None) -> None:
         self._connection = connection
         self._pieces: deque[bytes | Landing] = deque()
         self._piece_size = 0  # of the pieces that are received in place; 0 if they come as they come
@@ -259,6 +297,10 @@ class Incoming:
             self.watcher.read(piece)
         return piece
 
+    def is_exhausted(self) -> bool:
+        """Whether `next` has nothing more to give."""
+        return self.complete and not self._pieces
+
     def _check_room(self) -> None:
         if self.paused and self._buffered < READ_AHEAD:
             self.paused = False
@@ -268,7 +310,7 @@ class Incoming:
     def deliver_in(self, size: int) -> None:
         """Receive the rest of a body of known length in pieces of `size`, in place, where that is worth while."""
         connection = self._connection
-        if connection is None or size < _WORTHWHILE_PIECE or self._piece_size or not connection.is_sized():
+        if connection is None or size < _WORTHWHILE_PIECE or self._piece_size or not connection.left():
             return
         begin = self._joined()
         whole = len(begin) - len(begin) % size
@@ -276,7 +318,7 @@ class Incoming:
         self._buffered = whole
         rest = begin[whole:]
         self._piece_size = size
-        connection.land(Landing(min(size, len(rest) + connection.parser.left), rest))
+        connection.land(Landing(min(size, len(rest) + connection.left()), rest))
         self._check_room()
 
     def _joined(self) -> bytes:
@@ -290,7 +332,7 @@ class Incoming:
         """All that is left, as one, within the total time limit.  Raises `LimitExceeded` as soon as it must pass `max_size`."""
         connection = self._connection
         if connection is not None and not self._collecting:
-            left = connection.parser.left if connection.is_sized() else 0
+            left = connection.left()
             if max_size is not None and self._buffered + left > max_size:
                 raise self._too_large(max_size)
             self._collecting = True
@@ -344,27 +386,33 @@ class Incoming:
         if error is not None and not self._pieces:
             raise error
 
-    def drop(self, reason: BaseException | None = None) -> None:
-        """Nobody wants the rest, and nobody waits for it: close the connection.  `reason` is what a watcher hears."""
-        connection = self._connection
-        if connection is not None:
-            self.error = BodyConsumed("the response was closed before its body was read")
-            if self.watcher is not None:
-                self.watcher.ended(reason or self.error, self._count())
-            self._connection = None
-            connection.give_up()
-            self._wake()
-            self._end()
+    def drop(self, reason: BaseException | None = None) -> Awaitable[Any] | None:
+        """Nobody wants the rest, and nobody waits for it: close the connection.  `reason` is what a watcher hears.
 
-    def dismiss(self) -> None:
-        """Nobody wants the rest.  A little of it is waited for, so that the connection can be used again; else it is closed."""
+        Gives what `Supply.give_up` gives.
+        """
+        connection = self._connection
+        if connection is None:
+            return None
+        self.error = BodyConsumed("the response was closed before its body was read")
+        if self.watcher is not None:
+            self.watcher.ended(reason or self.error, self._count())
+        self._connection = None
+        ending = connection.give_up()
+        self._wake()
+        self._end()
+        return ending
+
+    def dismiss(self) -> Awaitable[Any] | None:
+        """Nobody wants the rest.  A little of it is waited for, so that the connection can be used again; else it is closed.
+
+        Gives what `Supply.give_up` gives.
+        """
         connection = self._connection
         if connection is None or self.unwanted:
-            return
-        left = connection.parser.left if connection.is_sized() else 0
-        if left > READ_AHEAD or not connection.may_outlive_body() or connection.loop.is_closed():
-            self.drop()
-            return
+            return None
+        if connection.left() > READ_AHEAD or not connection.may_outlive_body() or connection.loop.is_closed():
+            return self.drop()
         self.unwanted = True
         self.received = 0
         self._pieces.clear()
@@ -372,6 +420,7 @@ class Incoming:
         connection.drain_body(DRAIN_TIME)
         self.paused = False
         self._end()
+        return None
 
     def _drain(self, size: int) -> None:
         self.received += size

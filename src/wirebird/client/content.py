@@ -9,8 +9,8 @@ from ..errors import UsageError
 from ..models.form_encoding import field_bytes, urlencode_form
 from ..models.message import Body
 from .forms import MultipartForm, make_form
-from .relay import ResponseSource
 from .response import HttpResponse
+from .response_source import ResponseSource
 from .sources import is_file, make_source
 from .upload import Upload, UploadBody
 

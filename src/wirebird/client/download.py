@@ -36,8 +36,8 @@ from ..models.headers import HttpHeaders
 from ..models.message import Request
 from ..protocol.ranges import Answer, Step, judge, range_fields, read_digests
 from .partial import PartialFile, target_of
-from .relay import is_decoded
 from .response import HttpResponse
+from .response_source import is_decoded
 
 if TYPE_CHECKING:
     from yarl import URL

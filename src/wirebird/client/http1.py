@@ -444,9 +444,9 @@ class Http1Connection(Stream):
             self.transport.resume_reading()
             self._rearm()
 
-    def is_sized(self) -> bool:
-        """Whether a body of known length is being received."""
-        return self.parser.state is SIZED
+    def left(self) -> int:
+        """Bytes that a body of known length still lacks; 0 of any other."""
+        return self.parser.left if self.parser.state is SIZED else 0
 
     def land(self, landing: Landing) -> None:
         """Receive the rest of the body in place."""

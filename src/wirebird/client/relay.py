@@ -1,63 +1,65 @@
-"""The body of a response as the body of another request: as it comes, so fast as it is taken, and nothing kept in between."""
+"""Handing a response on as it came: for what records responses, serves them, or passes those of somebody else on as its own.
+
+What a response gives to its caller has its content codings taken off.  What is handed on keeps them, or its head would lie.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from ..errors import BodyConsumed
-from ..models.headers import HttpHeaders
+from ..models.message import Request
+from .feed import Feed, IteratorFeed
 from .response import HttpResponse
 
-__all__ = ["ResponseSource", "is_decoded"]
+__all__ = ["answer_to", "raw_body", "raw_pieces", "raw_trailers", "with_body"]
 
 
-def is_decoded(response: HttpResponse) -> bool:
-    """Whether what is read from `response` is not what was sent, because a content coding is taken off."""
-    if not response.head.is_coded() or not response._setting("auto_decompress", True):
-        return False
-    from ..protocol.codings import make_decoder
-
-    return make_decoder(response.head.codings()) is not None
+def raw_body(response: HttpResponse) -> bytes | None:
+    """The whole body with its codings on, None while it is on its way or after it was given out in pieces."""
+    return response._body
 
 
-class ResponseSource:
-    """A `Body` that is read from `response`, once, and lets go of it at the end, however that comes about.
+def raw_trailers(response: HttpResponse) -> bytes:
+    """The trailer fields as bytes, once the body was read."""
+    return response._incoming.trailers if response._incoming is not None else b""
 
-    Its length is that of the response, if it was announced, nothing was read yet, and no content coding is taken off.  A content
-    coding that stays on is announced to the next peer too.
+
+async def raw_pieces(response: HttpResponse) -> AsyncGenerator[bytes, None]:
+    """The body with its codings on, in pieces as they come; the response is closed at the end.
+
+    Raises `BodyConsumed` if a piece was given out decoded before, and what the body raises.
     """
+    if response._streamed:
+        raise BodyConsumed("the body, or a part of it, was read in pieces before")
+    response._streamed = True
+    response._decoder = None  # also for whoever reads what this leaves
+    try:
+        while piece := await response._raw_piece():
+            yield piece
+    finally:
+        await response.close()
 
-    live = True
 
-    def __init__(self, response: HttpResponse) -> None:
-        self._response = response
-        self._started = False
+def answer_to(request: Request, response: HttpResponse, elapsed: float = 0.0) -> HttpResponse:
+    """The same response as the answer to `request`, whose settings it takes.
 
-    def size(self) -> int | None:
-        response = self._response
-        if self._started or response._streamed or is_decoded(response):
-            return None
-        if response._body is not None:
-            return len(response._body)
-        return response.head.length if response.head.length >= 0 else None
+    One whose body is here is copied, so that it may be given again; one whose body is on its way is changed, and given once.
+    """
+    incoming = response._incoming
+    if response._body is not None and not response._streamed:
+        return HttpResponse(response.head, response._body, request, incoming, elapsed)
+    if incoming is None or response._streamed:
+        raise BodyConsumed("a response whose body was read in pieces cannot be given again")
+    response._source = request
+    response.elapsed = elapsed
+    if isinstance(incoming._connection, Feed):
+        incoming._connection.answer(request)
+    return response
 
-    def describe(self, headers: HttpHeaders) -> None:
-        """Add the fields that go with this body."""
-        response = self._response
-        if response.head.is_coded() and not is_decoded(response) and "content-encoding" not in headers:
-            headers["Content-Encoding"] = ", ".join(response.head.codings())
 
-    def replayable(self) -> bool:
-        return False
-
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        if self._started:
-            raise BodyConsumed("data is a response that was sent on, and it can be read only once", argument="data")
-        self._started = True
-        async with aclosing(self._response.iter_bytes()) as pieces:  # type: ignore[type-var]
-            async for piece in pieces:
-                yield piece
-
-    async def close(self) -> None:
-        await self._response.close()
+def with_body(request: Request, response: HttpResponse, feed: IteratorFeed | Feed | None) -> HttpResponse:
+    """The head of `response`, as the answer to `request`, with another body; None for an empty one."""
+    if feed is None:
+        return HttpResponse(response.head, b"", request, None, response.elapsed)
+    return HttpResponse(response.head, None, request, feed.body, response.elapsed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BodyConsumed, ProtocolError, StatusError, UsageError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from ..protocol.codings import Decoder
+    from .made import BodyLike
 
 __all__ = ["HttpResponse"]
 
@@ -85,7 +86,7 @@ class HttpResponse:
         cls,
         status: int = 200,
         headers: HeadersLike | None = None,
-        body: bytes = b"",
+        body: BodyLike = b"",
         *,
         text: str | None = None,
         json: Any = None,
@@ -94,13 +95,15 @@ class HttpResponse:
     ) -> HttpResponse:
         """A response that no peer sent, for a middleware that answers itself.
 
-        `text` and `json` stand for a body with its `Content-Type`.  Content-Length is set unless `headers` hold one.  `reason`
-        is the usual one for the status.  Raises `UsageError` for a bad status and two bodies, `InvalidHeader` for bad headers.
+        `body` is bytes, or a sync or async iterator of bytes, which is read as far as somebody wants its pieces, and closed.
+        `text` and `json` stand for a body with its `Content-Type`.  Content-Length, or for an iterator Transfer-Encoding, is set
+        unless `headers` hold one.  `reason` is the usual one for the status.  Raises `UsageError` for a bad status and two
+        bodies, `InvalidHeader` for bad headers.
         """
         from .made import make_response
 
-        head, content = make_response(status, headers, body, text, json, reason)
-        return cls(head, content, request)
+        head, content, incoming = make_response(status, headers, body, text, json, reason, request)
+        return cls(head, content, request, incoming)
 
     def replaced(
         self,
@@ -465,15 +468,18 @@ class HttpResponse:
 
     async def close(self) -> None:
         """Let go of a body that is not wanted.  What is here can still be read; the connection is closed if the rest is long."""
-        self.abandon()
+        if (ending := self.abandon()) is not None:
+            await ending
 
-    def abandon(self, *, at_once: bool = False) -> None:
-        """`close` where nothing can be awaited.  With `at_once` the connection is closed, however short the rest may be."""
-        if self._incoming is not None and not self._incoming.complete:
-            if at_once:
-                self._incoming.drop()
-            else:
-                self._incoming.dismiss()
+    def abandon(self, *, at_once: bool = False) -> Awaitable[Any] | None:
+        """`close` where nothing can be awaited.  With `at_once` the connection is closed, however short the rest may be.
+
+        Gives what there is to wait for, in the rare case that there is something.
+        """
+        incoming = self._incoming
+        if incoming is None or incoming.complete:
+            return None
+        return incoming.drop() if at_once else incoming.dismiss()
 
     async def __aenter__(self) -> HttpResponse:
         return self

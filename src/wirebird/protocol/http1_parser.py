@@ -155,6 +155,10 @@ class Parser:
         """Client role: whether a response is awaited of which not a byte has arrived."""
         return (self.state is READY or self.state is HEAD) and not self._pending and not self._informational
 
+    def is_begun(self) -> bool:
+        """Server role: whether a part of a head has arrived."""
+        return self.state is HEAD and bool(self._pending)
+
     # -- input ---------------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes | bytearray, size: int) -> list[Event]:
