@@ -101,7 +101,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocsOrigin]:
 def place(origin: DocsOrigin, monkeypatch: pytest.MonkeyPatch) -> DocsOrigin:
     """The working directory, the hosts, and the certification authority."""
     monkeypatch.chdir(origin.folder)
-    for left in ("cookies.json", "video.mp4", "items.recording.json"):
+    for left in ("cookies.json", "video.mp4"):
         (origin.folder / left).unlink(missing_ok=True)
     monkeypatch.setattr("wirebird.net.resolver.DefaultResolver", DocsResolver)
     monkeypatch.setenv("SSL_CERT_FILE", str(origin.folder / "ca.pem"))

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from ..client.feed import IteratorFeed
-from ..client.relay import answer_to, raw_body, with_body
+from ..client.raw import answer_to, raw_body, with_body
 from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import ReadTimeout, RequestTimeout, UsageError

@@ -20,7 +20,7 @@ from yarl import URL
 
 from ..client.feed import IteratorFeed
 from ..client.made import make_head
-from ..client.relay import raw_body, raw_pieces, raw_trailers, with_body
+from ..client.raw import raw_body, raw_pieces, raw_trailers, with_body
 from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import IncompleteBody, UsageError
