@@ -54,6 +54,8 @@ async def sent_pieces(body: bytes | Body | None, length: int) -> AsyncGenerator[
         async for piece in pieces:
             writer.data(piece)
             yield piece
+    if (trailers := getattr(body, "trailers", None)) is not None:
+        trailers()  # they are asked for as if they were sent; nobody here takes them
     writer.end()
 
 

@@ -274,6 +274,10 @@ class _Overheard:
     def replayable(self) -> bool:
         return self._body.replayable()
 
+    def trailers(self) -> bytes:
+        trailers = getattr(self._body, "trailers", None)
+        return bytes(trailers()) if trailers is not None else b""
+
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         asked = self._asked
         asked.body = heard = bytearray()

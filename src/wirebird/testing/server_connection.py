@@ -111,7 +111,9 @@ class ServerExchange:
         ending = b""
         writer = self._writer
         if writer is not None:
-            ending = writer.end((trailers,) if writer.length == CHUNKED and trailers else ())
+            ending = writer.end()
+            if trailers and writer.length == CHUNKED:
+                ending = b"0\r\n%b\r\n" % trailers
         self.finished = True
         await self._send(ending)
 
