@@ -28,8 +28,8 @@ import wirebird
 from raw_peer import require, sockets
 from wirebird import HTTPClient, HttpResponse, Limits, Request, TCPConnector
 from wirebird.models.message import CHUNKED, TUNNEL, UNTIL_CLOSE
-from wirebird.protocol.http1 import response_framing
 from wirebird.protocol.http1_heads import parse_response_head
+from wirebird.protocol.http1_responses import response_framing
 from wirebird.testing import ApplicationError, MockTransport, TestClient, TestServer, ThrowawayTLS
 from wirebird.testing import server_connection as connection_module
 

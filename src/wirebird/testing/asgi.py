@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 from ..errors import ConnectionLost, InvalidHeader, NetworkError, ProtocolError, UsageError, WirebirdError
 from ..models.message import ResponseHead
-from ..protocol.http1 import encode_response, join_fields
 from ..protocol.http1_heads import check_trailers
+from ..protocol.http1_responses import encode_response, join_fields
 
 __all__ = [
     "Application",

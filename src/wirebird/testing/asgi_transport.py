@@ -18,8 +18,9 @@ from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import ConnectionLost, IncompleteBody
 from ..models.message import Request, ResponseHead
-from ..protocol.http1 import Writer, encode_response, response_framing
+from ..protocol.http1 import Writer
 from ..protocol.http1_heads import parse_request_head, parse_response_head
+from ..protocol.http1_responses import encode_response, response_framing
 from .asgi import Application, ApplicationError, Conversation, check_application, http_scope, tells_of_leaving
 from .delivery import answer_within, send_within, sent_pieces
 from .lifespan import Lifespan, LifespanMode

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from ..client.feed import IteratorFeed
-from ..client.relay import answer_to, raw_body, with_body
+from ..client.raw import answer_to, raw_body, with_body
 from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import ReadTimeout, RequestTimeout, UsageError
@@ -54,6 +54,8 @@ async def sent_pieces(body: bytes | Body | None, length: int) -> AsyncGenerator[
         async for piece in pieces:
             writer.data(piece)
             yield piece
+    if (trailers := getattr(body, "trailers", None)) is not None:
+        trailers()  # they are asked for as if they were sent; nobody here takes them
     writer.end()
 
 

@@ -20,7 +20,7 @@ from yarl import URL
 
 from ..client.feed import IteratorFeed
 from ..client.made import make_head
-from ..client.relay import raw_body, raw_pieces, raw_trailers, with_body
+from ..client.raw import raw_body, raw_pieces, raw_trailers, with_body
 from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import IncompleteBody, UsageError
@@ -273,6 +273,10 @@ class _Overheard:
 
     def replayable(self) -> bool:
         return self._body.replayable()
+
+    def trailers(self) -> bytes:
+        trailers = getattr(self._body, "trailers", None)
+        return bytes(trailers()) if trailers is not None else b""
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         asked = self._asked

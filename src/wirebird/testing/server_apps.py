@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from yarl import URL
 
 from ..client.options import Options
-from ..client.relay import raw_body, raw_pieces, raw_trailers
+from ..client.raw import raw_body, raw_pieces, raw_trailers
 from ..errors import ConnectionLost, InvalidRequest, ProtocolError, UsageError
 from ..models.headers import HttpHeaders
 from ..models.message import Request, RequestHead, ResponseHead

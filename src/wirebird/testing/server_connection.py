@@ -23,9 +23,10 @@ from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from ..net.stream import Stream
 from ..net.timeouts import NEVER
-from ..protocol.http1 import Writer, encode_response, response_framing
+from ..protocol.http1 import Writer
 from ..protocol.http1_heads import parse_response_head
 from ..protocol.http1_parser import End, Event, Parser, State
+from ..protocol.http1_responses import encode_response, response_framing
 
 __all__ = ["ServerConnection", "ServerExchange"]
 
