@@ -327,8 +327,11 @@ def test_an_error_keeps_the_part_of_an_earlier_call(tmp_path):
 
     async def main(client, url):
         left_behind(tmp_path / "here", url, BODY[:1000])
-        with pytest.raises(StatusError):
-            await client.download(url, tmp_path / "here")
+        left_behind(tmp_path / "there", "http://other/", BODY[:1000])
+        for name in ("here", "there"):
+            with pytest.raises(StatusError):
+                await client.download(url, tmp_path / name)
+        assert parts(tmp_path) == ["here.part", "here.part.json", "there.part", "there.part.json"]
         shelf.spoil = None
         done = await client.download(url, tmp_path / "here")
         assert done.resumed_from == 1000
