@@ -363,8 +363,7 @@ TOO_LARGE = answer(b"too large", status=b"413 Content Too Large")
     ("secure", "after"),  # there is no half-closed TLS connection in asyncio
     [(False, "reads on"), (False, "closes"), (False, "half-closes"), (True, "reads on"), (True, "closes")],
 )
-@pytest.mark.parametrize("sized", [False, True])
-def test_413_to_a_gibibyte(contexts, secure, after, sized, kind):
+def test_413_to_a_gibibyte(contexts, secure, after, kind):
     """The answer is delivered, the rest is never produced, and the next request has a connection of its own."""
     if kind == "uvloop":
         pytest.importorskip("uvloop")
@@ -383,13 +382,13 @@ def test_413_to_a_gibibyte(contexts, secure, after, sized, kind):
                 await link.gone()
 
         async with Peer(script, ssl=contexts[0] if secure else None) as peer, HTTPClient() as client:
-            body = Endless()
-            headers = {"Content-Length": str(GIB)} if sized else {}
             context = contexts[1] if secure else None
-            response = await client.put(peer.url("/"), data=body.pieces(), headers=headers, ssl=context)
-            assert (response.status_code, await response.content()) == (413, b"too large")
-            assert body.closed
-            assert body.given < 50_000_000
+            for headers in ({}, {"Content-Length": str(GIB)}):
+                body = Endless()
+                response = await client.put(peer.url("/"), data=body.pieces(), headers=headers, ssl=context)
+                assert (response.status_code, await response.content()) == (413, b"too large")
+                assert body.closed
+                assert body.given < 50_000_000
             response = await client.post(peer.url("/ok"), data=b"ab", ssl=context)
             assert await response.content() == b"fine"
             assert await client.wait_requests(2)

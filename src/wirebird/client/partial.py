@@ -42,6 +42,8 @@ _RECORD_SIZE = 65536  # no record is larger
 # A link that somebody else has put there is not followed, and a pipe is not waited for.
 _FLAGS = os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
+_TRIES = 10  # to open a part that others keep moving away
+
 _guard = threading.Lock()
 _in_use: set[str] = set()
 
@@ -107,13 +109,18 @@ class PartialFile:
                 raise self._busy()
             _in_use.add(key)
         self._key = key
-        while not self._ours:
+        for _ in range(_TRIES):
             self._close()
             self._handle = os.open(self.path, _FLAGS, 0o666)
             status = os.fstat(self._handle)
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"path {os.fspath(self.path)!r} is there, and no regular file", argument="path")
-            self._ours = self._is_locked()  # or it was moved to its final place just before
+            self._ours = self._is_locked()
+            if self._ours:
+                break
+            # It was moved to its final place just before.
+        else:
+            raise self._busy()
         status = os.fstat(self._handle)
         version = self._read_record() if resume and status.st_size else None
         if version is not None and version.validator and (version.size is None or status.st_size <= version.size):
