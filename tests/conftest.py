@@ -10,7 +10,9 @@ programs that tests start run as a user's would: asyncio's remarks on slow callb
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         os.environ.pop("PYTHONDEVMODE", None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_what_is_new() -> Iterator[None]:
+    """What a worker has loaded so far is of no interest to the collector: most of the suite's time went into looking at it."""
+    gc.collect()
+    gc.freeze()
+    yield

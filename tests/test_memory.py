@@ -70,15 +70,6 @@ while True:
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def only_what_is_new():
-    """The collector, and those who count objects, need not look again and again at what a worker has loaded so far."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(scope="module")
 def origin():
     with subprocess.Popen([sys.executable, "-c", PEER], stdout=subprocess.PIPE) as process:
