@@ -181,6 +181,17 @@ def test_parameters_are_encoded_and_extend_the_query(name):
     assert run(main) == [[("x", "1"), ("a", "b&c")], [("a", "1"), ("a", "é")]]
 
 
+def test_parameters_are_those_of_the_readmes_time():
+    """S2-22: None stands for the client's, which are 3."""
+    names = ["self", "url", "content", "headers", "path_parameters", "obj_headers", "timeout", "redirect", "retry"]
+    for verb in (aioreq.Client.get, aioreq.Client.post, aioreq.StreamClient.get):
+        parameters = inspect.signature(verb).parameters
+        assert list(parameters)[: len(names)] == names
+        assert parameters["timeout"].default == 0
+    client = aioreq.Client()
+    assert (client.redirect, client.retry) == (3, 3)
+
+
 def test_a_request_in_the_way_of_each_version():
     for request in (
         Request("POST", "https://www.google.com:444", {"a": "b"}, "/path?x=1", content="body"),

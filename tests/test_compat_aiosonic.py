@@ -12,6 +12,7 @@ import json
 import ssl
 import subprocess
 import sys
+from functools import partial
 from http.cookies import SimpleCookie
 from io import BytesIO
 from urllib.parse import urlparse
@@ -31,6 +32,7 @@ from wirebird.compat.aiosonic.multipart import MultipartForm
 from wirebird.compat.aiosonic.pools import CyclicQueuePool, SmartPool
 from wirebird.compat.aiosonic.resolver import AsyncResolver, DefaultResolver, ThreadedResolver
 from wirebird.compat.aiosonic.timeout import Timeouts
+from wirebird.net.resolver import NameCache
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 
@@ -312,6 +314,24 @@ def test_a_form(tmp_path):
     assert seen["form"] == {"field": "value"}
     assert {name: file["data"] for name, file in seen["files"].items()} == {"other.bin": "content", "memory.bin": "in memory"}
     assert asked.headers["content-length"] == str(len(asked.body))
+
+
+def test_a_field_that_is_a_file_has_the_name_of_the_file(tmp_path):
+    form = MultipartForm()
+    for name in ("one.txt", "two.txt", "three.txt"):
+        (tmp_path / name).write_bytes(b"content")
+    first, second = (tmp_path / "one.txt").open("rb"), (tmp_path / "two.txt").open("rb")
+    form.add_field(name="first", value=first)
+    form.add_field("second", second, filename="other.txt")
+    form.add_file(name="third", file_path=str(tmp_path / "three.txt"))
+    files = exchange("POST", data=form)[1]["files"]
+    assert {name: file["field"] for name, file in files.items()} == {
+        "one.txt": "first",
+        "other.txt": "second",
+        "three.txt": "third",
+    }
+    assert first.closed
+    assert second.closed
 
 
 def test_a_form_by_hand(tmp_path):
@@ -870,6 +890,30 @@ def test_a_resolver_is_asked_as_often_as_its_answers_live():
 
     assert run(lambda: main(True)) == 1
     assert run(lambda: main(False)) == 3
+
+
+def test_the_time_of_an_answer_is_in_milliseconds(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("wirebird.client.connector.NameCache", partial(NameCache, clock=lambda: clock[0]))
+
+    class Counting(ThreadedResolver):
+        asked = 0
+
+        async def resolve(self, hostname, port=0, family=0):
+            self.asked += 1
+            return await super().resolve("127.0.0.1", port, family)
+
+    async def main():
+        resolver = Counting()
+        async with Origin() as origin, aiosonic.HTTPClient(TCPConnector(resolver=resolver, conn_max_requests=1)) as client:
+            for seconds in (0, 9.9, 0.2):
+                clock[0] += seconds
+                await client.get(origin.url("/get", host="example.test"))
+                asked_so_far.append(resolver.asked)
+
+    asked_so_far = []
+    run(main)
+    assert asked_so_far == [1, 1, 2]
 
 
 def test_resolvers():
