@@ -19,6 +19,7 @@ from daemons import Daemon, free_ports
 
 __all__ = ["MODULES", "ProxyingApache", "is_installed"]
 
+APACHE = shutil.which("apache2") or shutil.which("apache2", path="/usr/sbin:/usr/local/sbin")
 MODULES = Path("/usr/lib/apache2/modules")
 _WANTED = (
     *("mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic"),
@@ -59,7 +60,7 @@ Require valid-user"""
 
 def is_installed() -> bool:
     """Whether there is an httpd with the modules that are needed."""
-    return shutil.which("apache2") is not None and all((MODULES / f"mod_{name}.so").exists() for name in _WANTED)
+    return APACHE is not None and all((MODULES / f"mod_{name}.so").exists() for name in _WANTED)
 
 
 class ProxyingApache:
@@ -82,7 +83,7 @@ class ProxyingApache:
             access = _AUTH.format(folder=folder) if wanted else "Require all granted"
             lines.append(_HOST.format(port=port, tls=tls, access=access))
         (folder / "httpd.conf").write_text("\n".join(lines))
-        command = ["apache2", "-f", str(folder / "httpd.conf"), "-DFOREGROUND"]
+        command = [str(APACHE), "-f", str(folder / "httpd.conf"), "-DFOREGROUND"]
         self._daemon = Daemon(command, list(self.ports.values()), folder / "output.log")
 
     def __enter__(self) -> ProxyingApache:

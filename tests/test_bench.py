@@ -17,6 +17,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from bench.before import environment_for
+from bench.contenders import PEERS
 from bench.contenders.pieces import pieces
 from bench.imports import ImportCost
 from bench.report import Circumstances, render
@@ -75,6 +76,11 @@ def test_smoke_against_the_embedded_server(tmp_path):
         assert row[-1] == "", f"{name}: {row[-1]}\n{done.stderr}"
         assert float(row[0].replace(",", "")) > 0
     assert str(ROOT) not in done.stdout.replace(str(tmp_path), "")
+
+
+def test_the_contenders_are_those_of_the_documents():
+    """Those of them that are asynchronous and maintained."""
+    assert {"aiosonic", "aiohttp", "httpx"} <= set(PEERS)
 
 
 def test_unknown_names_are_usage_errors():

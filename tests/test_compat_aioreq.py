@@ -12,6 +12,7 @@ import json
 import ssl
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 
 import pytest
 import trustme
@@ -178,6 +179,17 @@ def test_parameters_are_encoded_and_extend_the_query(name):
             return [asked.args for asked in origin.asked]
 
     assert run(main) == [[("x", "1"), ("a", "b&c")], [("a", "1"), ("a", "é")]]
+
+
+def test_parameters_are_those_of_the_readmes_time():
+    """S2-22: None stands for the client's, which are 3."""
+    names = ["self", "url", "content", "headers", "path_parameters", "obj_headers", "timeout", "redirect", "retry"]
+    for verb in (aioreq.Client.get, aioreq.Client.post, aioreq.StreamClient.get):
+        parameters = inspect.signature(verb).parameters
+        assert list(parameters)[: len(names)] == names
+        assert parameters["timeout"].default == 0
+    client = aioreq.Client()
+    assert (client.redirect, client.retry) == (3, 3)
 
 
 def test_a_request_in_the_way_of_each_version():
@@ -647,6 +659,24 @@ def test_a_stream_is_iterated(path, loop):
     run(main, loop)
 
 
+def test_a_stream_is_an_iterator():
+    """What was taken is not given again, and nothing is asked for twice."""
+
+    async def main():
+        async with Origin() as origin, aioreq.StreamClient() as client:
+            stream = client.get(origin.url("/chunked/300000"))
+            assert isinstance(stream, AsyncIterator)
+            assert aiter(stream) is stream
+            pieces = [await anext(stream)]
+            pieces += [piece async for piece in stream]
+            assert b"".join(pieces) == pattern(300_000)
+            assert [piece async for piece in stream] == []
+            await client.get(origin.url("/get")).aclose()
+            assert len(origin.asked) == 1
+
+    run(main)
+
+
 def test_a_stream_as_a_context_manager():
     async def main():
         async with Origin() as origin:
@@ -668,10 +698,13 @@ def test_a_stream_as_a_context_manager():
 def test_a_stream_that_is_left_lets_go_of_its_connection(loop):
     async def main():
         async with Origin() as origin, aioreq.StreamClient() as client:
+            async for _ in client.get(origin.url("/bytes/3000000")):
+                break
+            await origin.until(lambda: origin.open == 0)
             stream = client.get(origin.url("/bytes/3000000"))
             assert "GET" in repr(stream)
-            async for _ in stream:
-                break
+            assert await anext(stream)
+            await stream.aclose()
             await origin.until(lambda: origin.open == 0)
             assert await client.native.wait_requests(5)
 

@@ -12,6 +12,7 @@ import json
 import ssl
 import subprocess
 import sys
+from functools import partial
 from http.cookies import SimpleCookie
 from io import BytesIO
 from urllib.parse import urlparse
@@ -21,6 +22,7 @@ import trustme
 
 import wirebird
 from origin import FOX, Origin, pattern, run
+from proxies import HttpProxy
 from raw_peer import Peer, chunked
 from wirebird.compat import aiosonic
 from wirebird.compat.aiosonic import exceptions
@@ -30,6 +32,7 @@ from wirebird.compat.aiosonic.multipart import MultipartForm
 from wirebird.compat.aiosonic.pools import CyclicQueuePool, SmartPool
 from wirebird.compat.aiosonic.resolver import AsyncResolver, DefaultResolver, ThreadedResolver
 from wirebird.compat.aiosonic.timeout import Timeouts
+from wirebird.net.resolver import NameCache
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 
@@ -107,14 +110,20 @@ _BODY = "url data headers json params json_serializer multipart verify ssl timeo
         (SmartPool, "connector pool_size connection_cls", {}),
         (SmartPool.acquire, "urlparsed", {"urlparsed": None}),
         (CyclicQueuePool, "connector pool_size connection_cls", {}),
+        (SmartPool.release, "conn", {}),
         (CyclicQueuePool.acquire, "_urlparsed", {"_urlparsed": None}),
+        (CyclicQueuePool.release, "conn", {}),
         (ThreadedResolver.resolve, "hostname port family", {"port": 0}),
         (AsyncResolver.resolve, "host port family", {"port": 0}),
+        (MultipartForm.add_field, "name value filename content_type headers", {"filename": None}),
+        (MultipartForm.add_file, "name file_path filename content_type", {"filename": None}),
         (MultipartForm.get_headers, "size", {"size": None}),
+        (aiosonic.Proxy, "host auth ssl", {"auth": None}),
+        (aiosonic.HttpResponse.json, "json_decoder", {"json_decoder": json.loads}),
     ],
 )
 def test_parameters_and_defaults(function, names, defaults):
-    parameters = {name: one for name, one in inspect.signature(function).parameters.items() if name not in ("self", "now")}
+    parameters = {name: one for name, one in inspect.signature(function).parameters.items() if name != "self"}
     assert list(parameters) == names.split()
     for name, default in defaults.items():
         assert parameters[name].default == default
@@ -143,6 +152,23 @@ def test_names_are_where_they_were():
         assert hasattr(aiosonic.types, name)
     with pytest.raises(AttributeError):
         aiosonic.no_such_name
+
+
+def test_every_name_of_the_index_is_there():
+    """S0-83, with what S1 has besides."""
+    classes = {
+        aiosonic.HTTPClient: "delete get patch post put request shutdown wait_requests cookies_map",
+        aiosonic.HttpResponse: "content json read_chunks status_code text ok",
+        SmartPool: "acquire cleanup free_conns is_all_free release",
+        CyclicQueuePool: "acquire cleanup free_conns is_all_free release",
+        MultipartForm: "add_field add_file get_body_size get_buffer get_headers",
+        ThreadedResolver: "close resolve",
+        AsyncResolver: "close resolve",
+    }
+    for owner, names in classes.items():
+        assert {name for name in names.split() if not hasattr(owner, name)} == set()
+    assert aiosonic.pools.SmartPool is SmartPool
+    assert aiosonic.client.HttpHeaders is aiosonic.HttpHeaders
 
 
 # -- requests -----------------------------------------------------------------------------------------------------------------
@@ -288,6 +314,24 @@ def test_a_form(tmp_path):
     assert seen["form"] == {"field": "value"}
     assert {name: file["data"] for name, file in seen["files"].items()} == {"other.bin": "content", "memory.bin": "in memory"}
     assert asked.headers["content-length"] == str(len(asked.body))
+
+
+def test_a_field_that_is_a_file_has_the_name_of_the_file(tmp_path):
+    form = MultipartForm()
+    for name in ("one.txt", "two.txt", "three.txt"):
+        (tmp_path / name).write_bytes(b"content")
+    first, second = (tmp_path / "one.txt").open("rb"), (tmp_path / "two.txt").open("rb")
+    form.add_field(name="first", value=first)
+    form.add_field("second", second, filename="other.txt")
+    form.add_file(name="third", file_path=str(tmp_path / "three.txt"))
+    files = exchange("POST", data=form)[1]["files"]
+    assert {name: file["field"] for name, file in files.items()} == {
+        "one.txt": "first",
+        "other.txt": "second",
+        "three.txt": "third",
+    }
+    assert first.closed
+    assert second.closed
 
 
 def test_a_form_by_hand(tmp_path):
@@ -784,6 +828,39 @@ def test_pools(pool_cls):
     run(main)
 
 
+@pytest.mark.parametrize("pool_cls", [SmartPool, CyclicQueuePool])
+def test_a_pool_and_a_connection_of_ones_own(pool_cls):
+    """Derived from the documented ones, with the documented parameters."""
+    given_back = []
+
+    class OwnPool(pool_cls):
+        def release(self, conn):
+            given_back.append(conn)
+            return super().release(conn)
+
+    class OwnConnection(Connection):
+        pass
+
+    async def main():
+        async with Origin() as origin:
+            connector = TCPConnector(pool_size=2, pool_cls=OwnPool, connection_cls=OwnConnection)
+            async with aiosonic.HTTPClient(connector) as client:
+                for path in ("/get", "/chunked/300000", "/get"):
+                    await (await client.get(origin.url(path))).content()
+                assert {type(conn) for conn in given_back} == {OwnConnection}
+                assert len(given_back) == 3
+                assert connector.pool.is_all_free()
+
+    run(main)
+
+
+@pytest.mark.parametrize("cls", [object, dict, "SmartPool", SmartPool.release])
+@pytest.mark.parametrize("argument", ["pool_cls", "connection_cls"])
+def test_a_class_that_is_none_of_these_is_refused_at_once(argument, cls):
+    with pytest.raises(ValueError, match=argument):
+        TCPConnector(**{argument: cls})
+
+
 def test_conn_max_requests():
     async def main():
         async with Origin() as origin, aiosonic.HTTPClient(TCPConnector(conn_max_requests=2)) as client:
@@ -813,6 +890,30 @@ def test_a_resolver_is_asked_as_often_as_its_answers_live():
 
     assert run(lambda: main(True)) == 1
     assert run(lambda: main(False)) == 3
+
+
+def test_the_time_of_an_answer_is_in_milliseconds(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("wirebird.client.connector.NameCache", partial(NameCache, clock=lambda: clock[0]))
+
+    class Counting(ThreadedResolver):
+        asked = 0
+
+        async def resolve(self, hostname, port=0, family=0):
+            self.asked += 1
+            return await super().resolve("127.0.0.1", port, family)
+
+    async def main():
+        resolver = Counting()
+        async with Origin() as origin, aiosonic.HTTPClient(TCPConnector(resolver=resolver, conn_max_requests=1)) as client:
+            for seconds in (0, 9.9, 0.2):
+                clock[0] += seconds
+                await client.get(origin.url("/get", host="example.test"))
+                asked_so_far.append(resolver.asked)
+
+    asked_so_far = []
+    run(main)
+    assert asked_so_far == [1, 1, 2]
 
 
 def test_resolvers():
@@ -856,5 +957,28 @@ def test_a_proxy():
             assert asked.target == "http://example.test/path"
             assert asked.headers["host"] == "example.test"
             assert asked.headers["proxy-authorization"] == "Basic dXNlcjpwYXNzd29yZA=="
+
+    run(main)
+
+
+def test_a_proxy_for_https():
+    """S1-72: a tunnel, with the credentials for the proxy alone."""
+
+    async def main():
+        authority = trustme.CA()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("example.test").configure_cert(context)
+        own = ssl.create_default_context()
+        authority.configure_trust(own)
+        async with Origin(tls=context) as origin, HttpProxy(auth="user:password", hosts={"example.test": "127.0.0.1"}) as proxy:
+            url = f"https://example.test:{origin.port}/get"
+            async with aiosonic.HTTPClient(proxy=aiosonic.Proxy(proxy.url, "user:password")) as client:
+                assert (await client.get(url, ssl=own)).ok
+            assert [asked.method for asked in proxy.asked] == [b"CONNECT"]
+            assert "proxy-authorization" not in origin.asked[0].headers
+            async with aiosonic.HTTPClient(proxy=aiosonic.Proxy(proxy.url, "user:wrong")) as client:
+                with pytest.raises(wirebird.ProxyError, match="407"):
+                    await client.get(url, ssl=own)
+                assert client.connector.pool.is_all_free()
 
     run(main)

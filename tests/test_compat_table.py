@@ -14,7 +14,7 @@ import pytest
 from test_layers import SOURCES
 
 ROOT = Path(__file__).resolve().parents[1]
-REQUIREMENTS = [folder / "shared" / "seeds" / "REQUIREMENTS.md" for folder in ROOT.parents[:2]]
+SEEDS = [folder / "shared" / "seeds" for folder in ROOT.parents[:2]]
 ROWS = {
     cells[0].strip(): cells[2].strip()
     for line in (ROOT / "docs" / "compat.md").read_text("utf-8").splitlines()
@@ -30,26 +30,32 @@ def names_in(file: str) -> set[str]:
     return set(re.findall(r"^(?:async )?def (\w+)\(", (ROOT / file).read_text("utf-8"), re.MULTILINE))
 
 
+def seed(name: str) -> str:
+    """One of the documents."""
+    found = [folder / name for folder in SEEDS if (folder / name).is_file()]
+    if not found:
+        pytest.skip("the seed documents are not beside this folder")
+    return found[0].read_text("utf-8")
+
+
 def test_every_row_is_there():
     assert set(ROWS) == {f"{seed}-{number}" for seed, count in COUNTS.items() for number in range(1, count + 1)}
 
 
 def test_the_rows_are_those_of_the_requirements():
-    found = [path for path in REQUIREMENTS if path.is_file()]
-    if not found:
-        pytest.skip("the requirements are not beside this folder")
-    text = found[0].read_text("utf-8")
+    text = seed("REQUIREMENTS.md")
     assert set(ROWS) == set(re.findall(r"^\| (S[0-2]-[0-9]+)\b", text, re.MULTILINE))
 
 
 def test_every_row_names_a_test_that_exists():
     for row, cell in ROWS.items():
-        named = re.fullmatch(r"`(tests/\w+\.py)::(\w+)`", cell)
-        if named is None:
+        if row in WITHOUT:
             assert cell == "nothing to run", row
-            assert row in WITHOUT
             continue
-        assert named[2] in names_in(named[1]), row
+        for one in cell.split(", "):
+            named = re.fullmatch(r"`(tests/\w+\.py)::(\w+)`", one)
+            assert named is not None, row
+            assert named[2] in names_in(named[1]), row
 
 
 def test_every_example_of_the_documents_has_a_file_of_its_own():
@@ -60,6 +66,47 @@ def test_every_example_of_the_documents_has_a_file_of_its_own():
         for name in re.findall(r"\w+/\w+\.py|(?<=\")download\w+\.py", path.read_text("utf-8"))
     }
     assert {name if "/" in name else f"aiosonic/{name}" for name in run} == programs
+
+
+def program_in(file: str) -> list[str]:
+    """The words of the document's own program, with its misprints mended and its import lines changed."""
+    if file.startswith("aioreq"):
+        blocks = re.findall(r"^``` python\n(.*?)^```", seed("aioreq-readme.txt"), re.MULTILINE | re.DOTALL)
+        text = blocks[["basic_usage", "context_manager", "hundred_requests", "stream"].index(Path(file).stem)]
+        lines = text.splitlines()
+        if any(line.startswith(">>>") for line in lines):  # what is not typed is what is shown
+            lines = [line.removeprefix(">>>") for line in lines if line.startswith(">>>")]
+        return " ".join(lines).replace("import aioreq", "from wirebird.compat import aioreq").split()
+    text, mark = seed("aiosonic-0.9.3-manual.txt"), "```"
+    match Path(file).stem:
+        case "upload_file":
+            text = seed("aiosonic-reference.txt")
+            start, end = text.index("import asyncio import aiosonic"), text.index("\n- add_field(")
+        case "resolver":
+            text = "import aiosonic\n" + seed("aiosonic-reference.txt").partition("use Async resolver as follow\n")[2]
+            start, end = 0, text.index("Then, pass")
+        case name:
+            said = {"getting_started": "HttpClient()", "concurrent_requests": "twitch", "chunked_requests": "b'foo'"}
+            where = text.index(said.get(name, {"cookies_handling": "cookies_map["}.get(name, "dog_image")))
+            start = text.rindex(mark, 0, where) + len(mark)
+            end = text.index(mark, start)
+            if name == "getting_started":  # it goes on on the next page
+                after = text.index(mark, text.index("(continued from", end)) + len(mark)
+                text = text[start:end] + text[after : text.index(mark, after)]
+                start, end = 0, len(text)
+    text = re.sub(r"aiohttp\.(HttpClient|ClientSession)\(\)", "aiosonic.HTTPClient()", text[start:end]).replace(
+        "aiohttp", "aiosonic"
+    )
+    text = text.replace("from aiosonic.", "from wirebird.compat.aiosonic.")
+    return text.replace("import aiosonic", "from wirebird.compat import aiosonic").split()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "seed_programs").rglob("*.py")), ids=lambda path: path.stem)
+def test_a_program_is_that_of_the_document(path: Path):
+    """Word by word.  What the documents leave to the reader is the last line: to run `main`."""
+    own = path.read_text("utf-8").split()
+    theirs = program_in(f"{path.parent.name}/{path.name}")
+    assert own in (theirs, [*theirs, "asyncio.run(main())"])
 
 
 def test_the_facades_are_typed():

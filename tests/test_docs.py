@@ -262,13 +262,28 @@ def test_files_that_are_named_exist() -> None:
             assert not test or re.search(rf"^(async )?def {test}\(", path.read_text("utf-8"), re.MULTILINE), (
                 f"{page.name}: {test}"
             )
-        for file in re.findall(r"`((?:models|protocol|net|client|testing)/[\w/]+\.py)`", text):
+        for file in re.findall(r"`((?:models|protocol|net|client|testing|compat)/[\w/]+\.py)`", text):
             assert (ROOT / "src" / "wirebird" / file).is_file(), f"{page.name} names {file}"
+
+
+def test_every_file_of_the_source_is_in_the_table() -> None:
+    """But for those of a façade, which are named together."""
+    named = set(re.findall(r"`([\w/]+\.py)`", (DOCS / "architecture.md").read_text("utf-8")))
+    source = ROOT / "src" / "wirebird"
+    files = {path.relative_to(source).as_posix() for path in source.rglob("[!_]*.py")}
+    assert {file for file in files if not file.startswith("compat/")} - named == set()
+
+
+def test_the_index_names_each_page_once() -> None:
+    targets = [target for target, _ in links_of(DOCS / "index.md")]
+    assert len(set(targets)) == len(targets)
 
 
 def test_every_threat_names_its_test() -> None:
     rows = [line for line in (ROOT / "THREATS.md").read_text("utf-8").splitlines() if re.match(r"\| [A-Z]\d", line)]
     assert len(rows) > 25
+    ids = [row.split()[1] for row in rows]
+    assert len(set(ids)) == len(ids), "an id is given twice"
     for row in rows:
         assert re.search(r"`tests/[\w/]+\.py::\w+`", row), row
 

@@ -821,11 +821,11 @@ def test_a_connection_that_dies_before_it_is_written_to(method):
 
     async def main():
         class Dying(SmartPool):
-            def release(self, connection, *now):
+            def release(self, conn):
                 waiting = self.waiting
-                super().release(connection, *now)
+                super().release(conn)
                 if waiting:
-                    connection.abort()
+                    conn.abort()
 
         async def script(link):
             while await link.request():

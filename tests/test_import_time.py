@@ -11,7 +11,7 @@ NOT_LOADED = {
     *("wirebird.web", "wirebird.server", "wirebird.cli", "wirebird.testing", "wirebird.compat", "wirebird.client.middleware"),
     *("wirebird.client.content", "wirebird.client.forms", "wirebird.client.sources", "wirebird.models.cookies"),
     *("wirebird.protocol.multipart", "wirebird.net.cookie_file"),
-    *("wirebird.client.download", "wirebird.client.partial", "wirebird.client.progress", "wirebird.client.relay"),
+    *("wirebird.client.download", "wirebird.client.partial", "wirebird.client.progress", "wirebird.client.response_source"),
     *("wirebird.client.upload", "wirebird.protocol.ranges", "tqdm"),
     *("aiodns", "aiohappyeyeballs", "backports", "brotli", "brotlicffi", "certifi", "charset_normalizer", "compression"),
     *("email", "h11", "h2", "http", "mimetypes", "orjson", "publicsuffixlist", "pycares", "secrets", "tempfile", "uvloop"),

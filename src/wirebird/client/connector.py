@@ -54,8 +54,8 @@ class TCPConnector:
 
     pool_size             connections open at once, 25
     timeouts              the default `Timeouts` of the client's requests
-    connection_cls        what a connection is made of, `Http1Connection`
-    pool_cls              `SmartPool`, or `CyclicQueuePool`
+    connection_cls        what a connection is made of: `Http1Connection`, or a class derived from it
+    pool_cls              `SmartPool`, `CyclicQueuePool`, or a class derived from one of them
     resolver              an object with `resolve` and `close`; `ThreadedResolver()`.  The caller closes one that is passed in
     ttl_dns_cache         how long an answer of the resolver is kept, milliseconds, 10000
     use_dns_cache         False asks the resolver for every new connection
@@ -99,6 +99,8 @@ class TCPConnector:
             _check_count("conn_max_requests", conn_max_requests)
         if timeouts is not None and not isinstance(timeouts, Timeouts):
             raise UsageError(f"timeouts must be Timeouts, not {timeouts!r}", argument="timeouts")
+        _check_class("connection_cls", connection_cls, Http1Connection)
+        _check_class("pool_cls", pool_cls, SmartPool)
         if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
             raise UsageError(f"ssl must be an ssl.SSLContext, not {ssl!r}", argument="ssl")
         if ttl_dns_cache is not None:
@@ -402,6 +404,11 @@ def _without(sockets: dict[asyncio.Future[None], Any], gone: asyncio.Future[None
 def _check_time(name: str, value: object, unit: str) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
         raise UsageError(f"{name} must be {unit}, not {value!r}", argument=name)
+
+
+def _check_class(name: str, value: object, base: type) -> None:
+    if value is not None and not (isinstance(value, type) and issubclass(value, base)):
+        raise UsageError(f"{name} must be {base.__name__} or a class derived from it, not {value!r}", argument=name)
 
 
 def _check_count(name: str, value: object) -> None:

@@ -259,7 +259,7 @@ class Http1Connection(Stream):
                     self._settle(True)
                 else:
                     self._source = None
-                    self.pool.release(self, now)  # type: ignore[union-attr]
+                    self.pool.release(self)  # type: ignore[union-attr]
                 return
         self._dispatch(events)
 

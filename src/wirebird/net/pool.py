@@ -239,27 +239,27 @@ class SmartPool:
         self._serve_any()
         self._check_quiet()
 
-    def release(self, connection: Any, now: float | None = None) -> None:
-        """A connection in use is fit for another request; `now` is `time.monotonic`, for those who just asked it.
+    def release(self, conn: Any) -> None:
+        """A connection in use is fit for another request.
 
         One that is closing, as every discarded one is, is discarded.
         """
-        if connection.closing:
-            self.discard(connection)
-            connection.shut()
-        elif not self.waiting or not self._pass_on(connection):
-            deadline = connection.deadline = (now or monotonic()) + self.keepalive_timeout
+        if conn.closing:
+            self.discard(conn)
+            conn.shut()
+        elif not self.waiting or not self._pass_on(conn):
+            deadline = conn.deadline = monotonic() + self.keepalive_timeout
             if deadline < self.watch.next_at:
                 self.watch.arm(deadline)
-            key = connection.key
+            key = conn.key
             if key in self._idle:
                 stack = self._idle[key]
-                if connection in stack:
+                if conn in stack:
                     return  # released twice
-                stack[connection] = None
+                stack[conn] = None
             else:
                 stack = self._idle[key] = self._new_stack()
-                stack[connection] = None
+                stack[conn] = None
             self.in_use -= 1
             if not self.in_use:
                 self._check_quiet()

@@ -7,7 +7,7 @@ and begin anew on another one, so `asyncio.run(client.get(url))` may be written 
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from types import TracebackType
@@ -231,20 +231,29 @@ class StreamClient(_Connected):
 
 
 class Stream:
-    """A request that is sent when it is iterated, or entered: then it gives the `StreamResponse`."""
+    """A request that is sent when it is iterated, which can be done once, or entered: then it gives the `StreamResponse`."""
 
     def __init__(self, client: StreamClient, request: Request) -> None:
         self._client = client
         self._request = request
         self._response: HttpResponse | None = None
+        self._pieces: AsyncGenerator[bytes, None] | None = None
 
     def __repr__(self) -> str:
         return f"<Stream {self._request!r}>"
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async with self as response:
-            async for piece in response.content:
-                yield piece
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._pieces is None:
+            self._pieces = _pieces(self._client, self._request)
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Let go of what was not read yet."""
+        if self._pieces is not None:
+            await self._pieces.aclose()
 
     async def __aenter__(self) -> StreamResponse:
         client, request = self._client, self._request
@@ -264,3 +273,10 @@ class Stream:
     ) -> None:
         if self._response is not None:
             await self._response.close()
+
+
+async def _pieces(client: StreamClient, request: Request) -> AsyncGenerator[bytes, None]:
+    """The body.  This knows nothing of the `Stream` that is iterated, so that dropping that one ends this, in the same moment."""
+    async with Stream(client, request) as response:
+        async for piece in response.content:
+            yield piece

@@ -37,7 +37,7 @@ class CyclicQueuePool(_CyclicQueuePool):
         """A connection to the origin of the URL; without one, a slot that may have no connection in it yet."""
         return await super().acquire(_urlparsed)
 
-    def release(self, conn: Any, now: float | None = None) -> _Released:  # type: ignore[override]
+    def release(self, conn: Any) -> _Released:  # type: ignore[override]
         """A connection in use is fit for another request."""
-        super().release(conn, now)
+        super().release(conn)
         return _RELEASED
