@@ -214,7 +214,7 @@ class HTTPClient(Verbs):
             if not self._pending and self._quiet is not None:
                 self._quiet.set()
             last = request.body if request is not None else None  # a middleware may have put another in its place
-            if has_to_close(content) or has_to_close(last):
+            if has_to_close(last) or (content is not last and has_to_close(content)):
                 try:
                     await asyncio.shield(close_bodies(content, last))
                 except asyncio.CancelledError:

@@ -14,7 +14,7 @@ from yarl import URL
 from .._version import VERSION
 from ..errors import InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
-from ..models.message import Body, Request
+from ..models.message import Body, Request, describe_body
 from ..models.url import Destination, ParamsLike, destination, extend_params, join_url, parse_url
 from ..net.timeouts import Timeouts
 from ..protocol.codings import accept_encoding
@@ -123,8 +123,8 @@ class Defaults:
             )
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
-            if (describe := getattr(body, "describe", None)) is not None:
-                describe(headers)
+            if body is not None and not isinstance(body, bytes):
+                describe_body(body, headers)
         if given.get("auth") is not None:
             headers.popall("authorization", None)  # what the call says of credentials is all there is
         elif where.credentials and "authorization" not in headers:

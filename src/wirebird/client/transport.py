@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import ConnectionLost, InvalidHeader, UsageError
 from ..models.headers import encode_fields, split_list
-from ..models.message import CHUNKED, Body, Request
+from ..models.message import CHUNKED, Body, Request, trailers_of
 from ..models.url import check_host
 from ..protocol.http1 import LAST_CHUNK, Writer, chunk, request_framing, request_line
 from .response import HttpResponse
@@ -266,8 +266,7 @@ async def _upload(
                     if observed is not None:
                         observed.uploaded(piece)
                     await connection.drain()
-        trailers = getattr(body, "trailers", None)
-        connection.write(writer.end(trailers()) if trailers is not None else writer.end())
+        connection.write(writer.end(trailers_of(body)))
     except Exception as error:
         if isinstance(error, ConnectionLost) and connection.closing:
             return  # whoever awaits the response is told by the connection itself

@@ -20,7 +20,7 @@ from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import ReadTimeout, RequestTimeout, UsageError
 from ..models.headers import HttpHeaders
-from ..models.message import Body, Request
+from ..models.message import Body, Request, trailers_of
 from ..net.timeouts import NEVER
 from ..protocol.http1 import Writer
 from ..protocol.http1_heads import parse_request_head
@@ -54,8 +54,7 @@ async def sent_pieces(body: bytes | Body | None, length: int) -> AsyncGenerator[
         async for piece in pieces:
             writer.data(piece)
             yield piece
-    if (trailers := getattr(body, "trailers", None)) is not None:
-        trailers()  # they are asked for as if they were sent; nobody here takes them
+    trailers_of(body)  # they are asked for as if they were sent; nobody here takes them
     writer.end()
 
 

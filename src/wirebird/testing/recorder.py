@@ -25,7 +25,7 @@ from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import IncompleteBody, UsageError
 from ..models.headers import HttpHeaders, decode_fields, encode_fields
-from ..models.message import Body, Request
+from ..models.message import Body, Request, trailers_of
 from ..pipeline import Handler
 from ..protocol.http1_heads import parse_request_head
 from .delivery import as_sent
@@ -275,8 +275,7 @@ class _Overheard:
         return self._body.replayable()
 
     def trailers(self) -> bytes:
-        trailers = getattr(self._body, "trailers", None)
-        return bytes(trailers()) if trailers is not None else b""
+        return trailers_of(self._body)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         asked = self._asked
