@@ -14,12 +14,13 @@ from yarl import URL
 from ..errors import ClientClosed
 from ..models.headers import HeadersLike
 from ..models.message import Body, Request
+from ..models.numbers import check_count
 from ..models.url import ParamsLike, destination
 from ..net.pool import Stats
 from ..net.timeouts import Timeouts
 from ..pipeline import Handler, Middleware, compose
 from .connector import TCPConnector
-from .defaults import Defaults, check_cookies, check_number, check_timeouts
+from .defaults import Defaults, check_cookies, check_timeouts
 from .options import Options
 from .plain import Plan
 from .response import HttpResponse
@@ -102,7 +103,7 @@ class HTTPClient(Verbs):
         observers: Sequence[Observer] = (),
     ) -> None:
         check_timeouts(timeouts)
-        check_number("max_redirects", max_redirects)
+        check_count("max_redirects", max_redirects)
         # With a stand-in for the network there are no connections: the connector stays unused, and says so when it is asked.
         self._sender: Sender | None = None if connector is None or isinstance(connector, TCPConnector) else connector
         self.connector = connector if isinstance(connector, TCPConnector) else TCPConnector()
@@ -198,7 +199,7 @@ class HTTPClient(Verbs):
             content = request.body
             follow = given.get("follow")
             if (limit := given.get("max_redirects")) is not None:
-                check_number("max_redirects", limit)
+                check_count("max_redirects", limit)
             options: Options = request.options
             response = await self._handler(self._follow if follow is None else bool(follow), limit, options)(request)
             if self.settings.max_body_size is not None:

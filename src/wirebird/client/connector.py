@@ -17,6 +17,7 @@ from yarl import URL
 
 from ..errors import ClientClosed, ConnectionLost, ConnectTimeout, RequestTimeout, UsageError
 from ..models.limits import DEFAULT_LIMITS, Limits
+from ..models.numbers import check_count
 from ..models.url import Destination, destination, parse_url
 from ..net.dial import Target, dial, read_connect_to
 from ..net.pool import SmartPool
@@ -92,11 +93,11 @@ class TCPConnector:
         connect_to: Mapping[str | tuple[str, int], str | tuple[str, int]] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        _check_count("pool_size", pool_size)
+        check_count("pool_size", pool_size, 1)
         if pool_size_per_host is not None:
-            _check_count("pool_size_per_host", pool_size_per_host)
+            check_count("pool_size_per_host", pool_size_per_host, 1)
         if conn_max_requests is not None:
-            _check_count("conn_max_requests", conn_max_requests)
+            check_count("conn_max_requests", conn_max_requests, 1)
         if timeouts is not None and not isinstance(timeouts, Timeouts):
             raise UsageError(f"timeouts must be Timeouts, not {timeouts!r}", argument="timeouts")
         if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
@@ -402,8 +403,3 @@ def _without(sockets: dict[asyncio.Future[None], Any], gone: asyncio.Future[None
 def _check_time(name: str, value: object, unit: str) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
         raise UsageError(f"{name} must be {unit}, not {value!r}", argument=name)
-
-
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UsageError(f"{name} must be a positive number, not {value!r}", argument=name)

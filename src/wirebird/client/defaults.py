@@ -15,6 +15,7 @@ from .._version import VERSION
 from ..errors import InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
 from ..models.message import Body, Request, describe_body
+from ..models.numbers import check_count
 from ..models.url import Destination, ParamsLike, destination, extend_params, join_url, parse_url
 from ..net.timeouts import Timeouts
 from ..protocol.codings import accept_encoding
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .auth import Auth, AuthLike
     from .retry import Retry
 
-__all__ = ["Defaults", "check_cookies", "check_number", "check_timeouts"]
+__all__ = ["Defaults", "check_cookies", "check_timeouts"]
 
 # URLs whose destinations are remembered.
 _KNOWN = 1024
@@ -66,7 +67,7 @@ class Defaults:
     ) -> None:
         check_timeouts(timeouts)
         if max_body_size is not None:
-            check_number("max_body_size", max_body_size)
+            check_count("max_body_size", max_body_size)
         if params is not None:
             extend_params(_SOMEWHERE, params)
         self.base = parse_url(base_url, "base_url") if base_url is not None else None
@@ -256,9 +257,3 @@ def check_cookies(cookies: Mapping[str, str]) -> None:
 
     for name, value in cookies.items():
         check_cookie(name, value)
-
-
-def check_number(name: str, value: object) -> None:
-    """Raise `UsageError` unless `value` is a number of things."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UsageError(f"{name} must be a number, not {value!r}", argument=name)

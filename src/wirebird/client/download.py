@@ -34,6 +34,7 @@ from ..errors import (
 )
 from ..models.headers import HttpHeaders
 from ..models.message import Request
+from ..models.numbers import check_count
 from ..protocol.ranges import Answer, Step, judge, range_fields, read_digests
 from .partial import PartialFile, target_of
 from .response import HttpResponse
@@ -123,8 +124,8 @@ async def fetch(
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or not os.fspath(path):
         raise UsageError(f"path must be a str or a path, not {path!r}", argument="path")
     for name, number in (("size", size), ("attempts", attempts)):
-        if number is not None and (type(number) is not int or number < 0):
-            raise UsageError(f"{name} must be a number, not {number!r}", argument=name)
+        if number is not None:
+            check_count(name, number)
     algorithm, expected = _read_digest(digest) if digest is not None else ("", "")
     if given := [name for name in _BODY if options.get(name)]:
         raise UsageError(f"{given[0]} is given, and a download is a GET without a body", argument=given[0])

@@ -8,10 +8,11 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BodyConsumed, ProtocolError, StatusError, UsageError
+from ..errors import BodyConsumed, ProtocolError, StatusError
 from ..models.charset import check_encoding, codec_name, guess_codec
 from ..models.headers import HeadersLike, HttpHeaders, decode_fields, decode_value
 from ..models.message import CHUNKED, Request, ResponseHead
+from ..models.numbers import check_count
 from .body import Claim, Incoming
 
 if TYPE_CHECKING:
@@ -323,7 +324,7 @@ class HttpResponse:
             while piece := await self._piece():
                 yield piece
             return
-        _check_size(size)
+        check_count("size", size, 1, "a number of bytes")
         if self._piece_decoder() is None and self._incoming is not None and not getattr(self, "_rest", b""):
             self._incoming.deliver_in(size)
         parts: list[bytes | memoryview] = []
@@ -491,8 +492,3 @@ class HttpResponse:
 
     def _setting(self, name: str, default: Any) -> Any:
         return getattr(self._source.options, name, default) if self._source is not None else default
-
-
-def _check_size(size: int) -> None:
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise UsageError(f"size must be a positive number of bytes, not {size!r}", argument="size")

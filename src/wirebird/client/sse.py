@@ -20,7 +20,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
-from math import isfinite
 from operator import length_hint
 from time import time
 from types import TracebackType
@@ -42,6 +41,7 @@ from ..errors import (
 from ..models.dates import retry_after
 from ..models.headers import HttpHeaders, check_value
 from ..models.message import Request
+from ..models.numbers import check_count, check_number
 from ..protocol.codings import CodingLimits
 from ..protocol.sse import EventParser, ServerEvent
 
@@ -92,8 +92,10 @@ class Reconnection:
     __slots__ = ("fruitless", "longest", "wait")
 
     def __init__(self, wait: float = 3.0, longest: float = 60.0) -> None:
-        self.wait = _check_seconds("reconnection_time", wait)
-        self.longest = _check_seconds("max_wait", longest)
+        check_number("reconnection_time", wait, "seconds")
+        check_number("max_wait", longest, "seconds")
+        self.wait = wait
+        self.longest = longest
         self.fruitless = 0
 
     def next_wait(self, chance: float, *, at_least: float = 0.0, doubled: bool = True) -> float:
@@ -150,10 +152,10 @@ class EventStream:
         heartbeat: float | None = None,
     ) -> None:
         self.response: HttpResponse | None = None
-        if max_reconnects is not None and (type(max_reconnects) is not int or max_reconnects < 1):
-            raise UsageError(f"max_reconnects must be None or at least 1, not {max_reconnects!r}", argument="max_reconnects")
-        if heartbeat is not None and not _check_seconds("heartbeat", heartbeat):
-            raise UsageError("heartbeat must be None or more than 0 seconds", argument="heartbeat")
+        if max_reconnects is not None:
+            check_count("max_reconnects", max_reconnects, 1, "None or a number")
+        if heartbeat is not None:
+            check_number("heartbeat", heartbeat, "None or seconds", above=True)
         check_value(parser.last_event_id, "last_event_id")
         self.method = method
         self.url = url
@@ -361,12 +363,6 @@ class EventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _check_seconds(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise UsageError(f"{name} must be seconds, not {value!r}", argument=name)
-    return value
 
 
 def _is_sendable(last: str) -> bool:

@@ -21,7 +21,8 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
-from ..errors import ClientClosed, PoolTimeout, RequestTimeout, TimeoutError, UsageError
+from ..errors import ClientClosed, PoolTimeout, RequestTimeout, TimeoutError
+from ..models.numbers import check_count
 from .timeouts import NEVER, Timeouts, Watch
 
 if TYPE_CHECKING:
@@ -147,8 +148,7 @@ class SmartPool:
     _new_stack: Any = dict
 
     def __init__(self, connector: Connector, pool_size: int = 25, connection_cls: Any = None) -> None:
-        if not isinstance(pool_size, int) or isinstance(pool_size, bool) or pool_size < 1:
-            raise UsageError(f"pool_size must be a positive number, not {pool_size!r}", argument="pool_size")
+        check_count("pool_size", pool_size, 1)
         self.connector = connector
         self.pool_size = pool_size
         self.connection_cls = connection_cls

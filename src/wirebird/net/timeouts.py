@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from math import inf, isfinite
+from math import inf
 from time import monotonic
 from typing import Protocol
 
-from ..errors import UsageError
+from ..models.numbers import check_number
 
 __all__ = ["NEVER", "Timeouts", "Watch", "Watched"]
 
@@ -46,10 +46,8 @@ class Timeouts:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-                raise UsageError(f"{field.name} must be None or seconds, not {value!r}", argument=field.name)
+            if value is not None:
+                check_number(field.name, value, "None or seconds")
 
     @property
     def read(self) -> float:

@@ -20,6 +20,7 @@ from ..client.response import HttpResponse
 from ..errors import UsageError, WirebirdError
 from ..models.headers import HeadersLike, HttpHeaders, check_token
 from ..models.message import Request
+from ..models.numbers import check_count
 from ..models.url import ParamsLike, extend_params, parse_url
 from .delivery import Answerer, ask
 
@@ -75,8 +76,8 @@ class _Answer:
     """One answer of a route, and how often it is still to be given; None for ever."""
 
     def __init__(self, give: Answerer, times: int | None) -> None:
-        if times is not None and (not isinstance(times, int) or isinstance(times, bool) or times < 1):
-            raise UsageError(f"times must be a positive number, not {times!r}", argument="times")
+        if times is not None:
+            check_count("times", times, 1)
         self.give = give
         self.times = times
 
