@@ -29,6 +29,7 @@ from ..errors import (
 )
 from ..models.dates import retry_after
 from ..models.headers import check_token
+from ..models.message import IDEMPOTENT
 from ..models.numbers import check_count, check_number
 
 __all__ = ["Attempt", "Backoff", "Balance", "Outcome", "Retry", "RetryBudget", "read_retries"]
@@ -178,7 +179,7 @@ class Retry:
 
     attempts: int = 2
     statuses: Collection[int] = frozenset({408, 429, 502, 503, 504})
-    methods: Collection[str] = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+    methods: Collection[str] = IDEMPOTENT
     backoff: Backoff | float = Backoff()
     respect_retry_after: bool = True
     budget: RetryBudget | None = RetryBudget()

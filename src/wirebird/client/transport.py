@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import ConnectionLost, InvalidHeader, UsageError
 from ..models.headers import encode_fields, split_list
-from ..models.message import CHUNKED, Body, Request, trailers_of
+from ..models.message import CHUNKED, IDEMPOTENT, Body, Request, trailers_of
 from ..models.url import check_host
 from ..protocol.http1 import LAST_CHUNK, Writer, chunk, request_framing, request_line
 from .response import HttpResponse
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from .options import Options
 
 __all__ = ["Sender", "Transport", "close_bodies", "encode_head", "has_to_close"]
-
-IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 # How long a 100 (Continue) is waited for before the body is sent anyway, seconds (RFC 9110 10.1.1).
 CONTINUE_TIME: Final = 1.0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHUNKED",
+    "IDEMPOTENT",
     "TUNNEL",
     "UNTIL_CLOSE",
     "Body",
@@ -33,6 +34,9 @@ __all__ = [
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 TUNNEL: Final = -3
+
+# Methods whose requests have no other effect if they are carried out twice (RFC 9110 9.2.2).
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
 class Head:
