@@ -249,7 +249,11 @@ class HTTPClient(Verbs):
 
                 layers.append(handle_cookies(self._jar))
             layers += self._network_middlewares
-            send: Handler[Request, HttpResponse] = self.transport.send if self._sender is None else self._sender.send
+            send: Handler[Request, HttpResponse] = self.transport.send
+            if self._sender is not None:
+                from .middleware.own import checked_sender
+
+                send = checked_sender(self._sender)
             if self._observers:
                 from .observation import observed
 

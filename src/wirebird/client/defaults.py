@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .auth import Auth, AuthLike
     from .retry import Retry
 
-__all__ = ["Defaults", "check_cookies", "check_timeouts"]
+__all__ = ["Defaults", "check_cookies", "check_timeouts", "override"]
 
 # URLs whose destinations are remembered.
 _KNOWN = 1024
@@ -83,7 +83,7 @@ class Defaults:
             self._headers["Accept-Encoding"] = accept_encoding()
         if headers is not None:
             own = HttpHeaders()
-            _override(own, _leave_out(self._headers, headers))
+            override(own, _leave_out(self._headers, headers))
             encode_fields(own.items())
             self._headers.update(own)
         self.auth: Auth | None = None
@@ -112,7 +112,7 @@ class Defaults:
             where = self._destination(url, given.get("params"))
         headers = HttpHeaders(self._headers)
         if (own := given.get("headers")) is not None:
-            _override(headers, own)
+            override(headers, own)
         body: bytes | Body | None = None
         if "data" in given or "json" in given or "files" in given or "multipart" in given:
             body, kind = _content_maker()(
@@ -224,7 +224,8 @@ def _leave_out(defaults: HttpHeaders, own: HeadersLike | Mapping[str, str | None
     return [(name, value) for name, value in own.items() if name not in without]  # type: ignore[misc]
 
 
-def _override(headers: HttpHeaders, own: HeadersLike) -> None:
+def override(headers: HttpHeaders, own: HeadersLike) -> None:
+    """Put the fields of `own` in place of those of the same names.  Raises `UsageError` for what is no fields of str."""
     try:
         fields = HttpHeaders(own)
     except (TypeError, ValueError) as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..protocol.codings import Decoder
     from .made import BodyLike
 
-__all__ = ["HttpResponse"]
+__all__ = ["HttpResponse", "status_error"]
 
 _charset = re.compile(r";[ \t]*charset[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;\"]+))", re.IGNORECASE).search
 
@@ -236,12 +236,7 @@ class HttpResponse:
     def raise_for_status(self) -> HttpResponse:
         """Raise `StatusError` for 4xx and 5xx; else give the response itself."""
         if self.head.status >= 400:
-            request = self.request
-            raise StatusError(
-                f"{request.method} {request.url.with_user(None)} was answered with {self.head.status} {self.reason}".rstrip(),
-                response=self,
-                peer=request.destination.authority,
-            )
+            raise status_error(self)
         return self
 
     # -- the body, whole -----------------------------------------------------------------------------------------------
@@ -492,3 +487,10 @@ class HttpResponse:
 
     def _setting(self, name: str, default: Any) -> Any:
         return getattr(self._source.options, name, default) if self._source is not None else default
+
+
+def status_error(response: HttpResponse, but: str = "") -> StatusError:
+    """The error of a response that is refused for its status, whatever that is; `but` says what was expected."""
+    request = response.request
+    message = f"{request.method} {request.url} was answered with {response.head.status} {response.reason}".rstrip() + but
+    return StatusError(message, response=response, peer=request.destination.authority)

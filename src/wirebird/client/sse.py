@@ -33,7 +33,6 @@ from ..errors import (
     InvalidResponse,
     NetworkError,
     ReadTimeout,
-    StatusError,
     TimeoutError,
     UsageError,
     WirebirdError,
@@ -44,6 +43,8 @@ from ..models.message import Request
 from ..models.numbers import check_count, check_number
 from ..protocol.codings import CodingLimits
 from ..protocol.sse import EventParser, ServerEvent
+from .defaults import override
+from .response import status_error
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -238,7 +239,7 @@ class EventStream:
         except (NetworkError, TimeoutError, IncompleteBody) as error:
             await self._lost(error)
         except WirebirdError as error:
-            raise error.locate(_peer_of(response), "reading the body")
+            raise error.locate(response.request.destination.authority, "reading the body")
         else:
             if parser.retry is not None:
                 self.reconnection.wait = parser.retry / 1000
@@ -263,16 +264,17 @@ class EventStream:
             await response.close()
         elif self._opened and response.status_code in _LATER:
             await response.close()
-            await self._lost(_status_error(response), retry_after(response.headers.get_list("retry-after"), time()) or 0.0)
+            await self._lost(status_error(response), retry_after(response.headers.get_list("retry-after"), time()) or 0.0)
         else:
-            raise _status_error(response)
+            raise status_error(response, ", which is no event stream" if response.status_code < 400 else "")
 
     def _accept(self, response: HttpResponse) -> None:
         """Take `response` for the stream.  Raises `InvalidResponse` unless it is one."""
         self.response = response
         if response.content_type != "text/event-stream":
             kind = response.content_type or "a body of no type"
-            raise InvalidResponse(f"not an event stream but {kind}", peer=_peer_of(response), phase="opening the event stream")
+            peer = response.request.destination.authority
+            raise InvalidResponse(f"not an event stream but {kind}", peer=peer, phase="opening the event stream")
         self._opened = True
         request = response.request
         options: Options = request.options
@@ -293,10 +295,8 @@ class EventStream:
                     argument="data",
                 )
         headers = HttpHeaders({"Accept": "text/event-stream", "Cache-Control": "no-store"})
-        try:
-            headers.update(HttpHeaders(given.get("headers")))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"headers must be a mapping or pairs of str: {error}", argument="headers") from error
+        if (own := given.get("headers")) is not None:
+            override(headers, own)
         if last := self._parser.last_event_id:
             # To go on without it would be to lose events, or to get them twice.
             if self._opened and not _is_sendable(last):
@@ -370,18 +370,3 @@ def _is_sendable(last: str) -> bool:
         return len(check_value(last, "Last-Event-ID")) <= _LONGEST_ID
     except InvalidHeader:
         return False
-
-
-def _peer_of(response: HttpResponse) -> str:
-    return response.request.destination.authority
-
-
-def _status_error(response: HttpResponse) -> StatusError:
-    """The error of a response that is no stream and, unlike those of `raise_for_status`, may have any status."""
-    try:
-        response.raise_for_status()
-    except StatusError as error:
-        return error
-    request = response.request
-    message = f"{request.method} {request.url.with_user(None)} was answered with {response.status_code}, which is no event stream"
-    return StatusError(message, response=response, peer=_peer_of(response))
