@@ -15,7 +15,7 @@ from urllib.parse import ParseResult
 
 from yarl import URL
 
-from ..errors import ClientClosed, ConnectionLost, ConnectTimeout, RequestTimeout, UsageError
+from ..errors import ClientClosed, ConnectionLost, ConnectTimeout, UsageError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.numbers import check_count
 from ..models.url import Destination, destination, parse_url
@@ -327,8 +327,7 @@ class TCPConnector:
         except ConnectTimeout as error:
             if limit <= left:
                 raise
-            message = f"the request was not done within {timeouts.request_timeout:g} s"
-            raise RequestTimeout(message, limit=timeouts.request_timeout, peer=error.peer, phase="connecting") from error
+            raise timeouts.exceeded(total=True, peer=error.peer, phase="connecting") from error
         except TimeoutError:
             if not pool.closed:
                 raise

@@ -14,7 +14,7 @@ from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from ..errors import ConnectionLost, IncompleteBody, ReadTimeout, RequestTimeout, TimeoutError, UsageError
+from ..errors import ConnectionLost, IncompleteBody, UsageError
 from ..models.message import Request
 from ..net.timeouts import NEVER, Timeouts, Watch
 from .body import Incoming, Landing
@@ -115,14 +115,7 @@ class Feed:
 
     def expire(self, now: float) -> None:
         """The reader has waited for too long."""
-        error: TimeoutError
-        if now >= self.total_at:
-            limit = self._timeouts.total
-            error = RequestTimeout(f"the request was not done within {limit:g} s", limit=limit)
-        else:
-            limit = self._timeouts.read
-            error = ReadTimeout(f"the peer sent nothing for {limit:g} s", limit=limit)
-        self.fail(error.locate(self.peer, "reading the body"))
+        self.fail(self._timeouts.exceeded(total=now >= self.total_at, peer=self.peer, phase="reading the body"))
         self.give_up()
 
     def left(self) -> int:

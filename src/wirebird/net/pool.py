@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from ..errors import ClientClosed, PoolTimeout, RequestTimeout, TimeoutError
 from ..models.numbers import check_count
-from .timeouts import NEVER, Timeouts, Watch
+from .timeouts import NEVER, Timeouts, Watch, within
 
 if TYPE_CHECKING:
     from urllib.parse import ParseResult
@@ -95,7 +95,7 @@ class Ticket:
         limit = self.timeouts.pool_acquire
         if now >= self.total_at:
             kind, limit = RequestTimeout, self.timeouts.request_timeout
-        message = f"no connection became free within {limit:g} s"
+        message = f"no connection became free {within(limit)}"
         self.fail(kind(message, limit=limit, peer=self.key, phase="waiting for a connection"))
 
     def fail(self, error: Exception) -> None:
