@@ -82,7 +82,7 @@ class Http1Connection(Stream):
         self.max_requests = max_requests
         self.secure = secure
         self.requests = 0
-        self.parser = Parser(server=False, limits=limits)
+        self.parser = self.make_parser(limits)
         self.deadline = NEVER
         self.total_at = NEVER
         self.sending = False  # the request is not written whole yet
@@ -94,6 +94,11 @@ class Http1Connection(Stream):
         self._continue: asyncio.Future[None] | None = None
         self._body: Incoming | None = None
         self._landing: Landing | None = None
+
+    @staticmethod
+    def make_parser(limits: Limits) -> Parser:
+        """What reads its responses."""
+        return Parser(server=False, limits=limits)
 
     @classmethod
     def unconnected(cls, pool: SmartPool) -> Http1Connection:
