@@ -235,6 +235,9 @@ class HttpResponse(Reading):
 
 def status_error(response: HttpResponse, but: str = "") -> StatusError:
     """The error of a response that is refused for its status, whatever that is; `but` says what was expected."""
+    from ..models.redaction import shown_url
+
     request = response.request
-    message = f"{request.method} {request.url} was answered with {response.head.status} {response.reason}".rstrip() + but
+    url = shown_url(request.destination)
+    message = f"{request.method} {url} was answered with {response.head.status} {response.reason}".rstrip() + but
     return StatusError(message, response=response, peer=request.destination.authority)
