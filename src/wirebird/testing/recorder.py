@@ -30,9 +30,12 @@ from ..pipeline import Handler
 from ..protocol.http1_heads import parse_request_head
 from .delivery import as_sent
 from .recording import Answered, Asked, Exchange, load_recording, save_recording
-from .routes import SECRET_FIELDS, UnmatchedRequest, shown
+from .routes import UnmatchedRequest, shown
 
 __all__ = ["Recorder"]
+
+# Fields whose values are not kept unless the caller says otherwise.
+SECRET_FIELDS = ("authorization", "cookie", "set-cookie", "proxy-authorization")
 
 _PARTS = ("method", "url", "path", "query", "headers", "body")
 # Fields that hold URLs, whose queries may hold secrets.

@@ -21,14 +21,13 @@ from ..errors import UsageError, WirebirdError
 from ..models.headers import HeadersLike, HttpHeaders, check_token
 from ..models.message import Request
 from ..models.numbers import check_count
+from ..models.redaction import is_secret, read_hide
 from ..models.url import ParamsLike, extend_params, parse_url
 from .delivery import Answerer, ask
 
-__all__ = ["SECRET_FIELDS", "RecordedCall", "Route", "UnmatchedRequest", "shown", "shown_request"]
+__all__ = ["RecordedCall", "Route", "UnmatchedRequest", "shown", "shown_request"]
 
-# Fields whose values are shown to nobody and kept nowhere.
-SECRET_FIELDS = ("authorization", "cookie", "set-cookie", "proxy-authorization")
-
+_SECRETS = read_hide(True)  # names of fields whose values are shown to nobody
 _ANYWHERE = URL("http://localhost/")
 _parameter = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -203,7 +202,7 @@ class Route:
         for name, value in self._headers.items():
             values = request.headers.get_list(name)
             if value not in values:
-                is_now = "…" if name.lower() in SECRET_FIELDS else ", ".join(map(shown, values))
+                is_now = "…" if is_secret(name, _SECRETS) else ", ".join(map(shown, values))
                 found.append(f"header {name} is {is_now}, not {_secret(name, value)}" if values else f"no header {name}")
         body = request.body if isinstance(request.body, bytes) else b""
         if self._body is not None and self._body != body:
@@ -285,7 +284,7 @@ def _text(value: bytes) -> str:
 
 
 def _secret(name: str, value: str) -> str:
-    return "the one of the route" if name.lower() in SECRET_FIELDS else shown(value)
+    return "the one of the route" if is_secret(name, _SECRETS) else shown(value)
 
 
 def shown(value: object) -> str:
