@@ -38,7 +38,7 @@ PAGES: dict[str, list[Shown]] = {
         Shown("client/client.py", "HTTPClient", (("client/verbs.py", "Verbs"),)),
         Shown("models/message.py", "Request"),
     ],
-    "response": [Shown("client/response.py", "HttpResponse")],
+    "response": [Shown("client/response.py", "HttpResponse", (("client/reading.py", "Reading"),))],
     "downloads": [
         Shown("client/download.py", "Download"),
         Shown("client/progress.py", "ProgressBar"),

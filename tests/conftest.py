@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,3 +37,16 @@ def only_what_is_new() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     yield
+
+
+@pytest.fixture(scope="session")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS for a server at 127.0.0.1, and for a client that trusts it.  Shared by all, so changed by none."""
+    import trustme
+
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client

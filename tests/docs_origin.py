@@ -11,16 +11,15 @@ within TLS that wants none.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import ssl
-import threading
 from pathlib import Path
 from typing import Any
 
 import trustme
 
+from aside import Aside
 from digest_guard import Guard
 from origin import Asked, Handler, Origin, Wire, pattern
 from proxies import HttpProxy, SocksProxy, Streams
@@ -48,32 +47,17 @@ class DocsResolver:
         """Nothing is held open."""
 
 
-class DocsOrigin:
+class DocsOrigin(Aside):
     """The origins, in a thread with an event loop of its own, so that an example may block or run a loop."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder
         self.origins: list[Origin] = []
         self.flaky = 0
         self.prepared: set[str] = set()  # what an example finds in the folder
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ended: asyncio.Event | None = None
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="docs origin")
 
-    def __enter__(self) -> DocsOrigin:
-        self._thread.start()
-        if not self._ready.wait(20):
-            raise RuntimeError("the origin did not start")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._loop is not None and self._ended is not None:
-            self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join(20)
-
-    async def _serve(self) -> None:
-        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+    async def serve(self) -> None:
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
         authority.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(str(self.folder / "client.pem"))
@@ -100,8 +84,7 @@ class DocsOrigin:
                 ("socks.example", 1080): socks.port,
                 **{("down.example", port): nobody for port in (80, 443)},
             }
-            self._ready.set()
-            await self._ended.wait()
+            await self.ready()
 
     def _add_answers(self, origin: Origin) -> None:
         answers: dict[str, Handler] = {

@@ -13,7 +13,6 @@ import gc
 import json
 import socket
 import ssl
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 import pytest
 import trustme
 
+from aside import Aside
 from origin import Asked, Origin, Wire, pattern
 from wirebird.errors import DNSError
 
@@ -50,17 +50,14 @@ class ProgramResolver:
         """Nothing is held open."""
 
 
-class ProgramOrigin:
+class ProgramOrigin(Aside):
     """The origins, in a thread with an event loop of its own; `chunked` says how bodies are framed that may be either way."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.folder = folder
         self.chunked = False
         self.origins: list[Origin] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ended: asyncio.Event | None = None
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="program origin")
 
     @property
     def asked(self) -> list[Asked]:
@@ -103,19 +100,7 @@ class ProgramOrigin:
         assert [error for one in self.origins for error in one.faults] == []
         return names
 
-    def __enter__(self) -> ProgramOrigin:
-        self._thread.start()
-        if not self._ready.wait(20):
-            raise RuntimeError("the origin did not start")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._loop is not None and self._ended is not None:
-            self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join(20)
-
-    async def _serve(self) -> None:
-        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+    async def serve(self) -> None:
         authority = trustme.CA()
         authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -128,8 +113,7 @@ class ProgramOrigin:
             one.on("/upload", one._echo)
         async with plain, secure:
             ProgramResolver.ports = {80: plain.port, 443: secure.port}
-            self._ready.set()
-            await self._ended.wait()
+            await self.ready()
 
     async def _page(self, asked: Asked, wire: Wire) -> None:
         host = asked.headers["host"]

@@ -11,13 +11,11 @@ import gc
 import os
 import random
 import socket
-import ssl
 import sys
 import warnings
 from time import monotonic
 
 import pytest
-import trustme
 
 from raw_peer import OK, Peer, answer, check_settled, chunked, run, sockets
 from wirebird import ClientClosed, ConnectionLost, HTTPClient, PoolTimeout, TCPConnector, Timeouts, WirebirdError
@@ -26,16 +24,6 @@ from wirebird.net.pool import CyclicQueuePool, SmartPool
 
 LOOPS = ["asyncio", "uvloop"]
 BIG = bytes(range(256)) * 2048
-
-
-@pytest.fixture(scope="module")
-def contexts():
-    authority = trustme.CA()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
 
 
 def need(kind):

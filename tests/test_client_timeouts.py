@@ -286,3 +286,33 @@ def test_an_outer_limit_is_the_callers_own(loop):
             assert client.stats()["open"] == 0
 
     run(main, loop)
+
+
+@pytest.mark.parametrize("phase", ["connecting", "waiting for the response", "waiting for a connection", "reading the body"])
+def test_a_deadline_that_a_middleware_sets_holds_where_there_is_no_limit(phase):
+    """There is no number in `Timeouts` to tell then."""
+
+    async def hurried(request, handler):
+        request.deadline = monotonic() + SHORT
+        return await handler(request)
+
+    async def main():
+        connector = wirebird.TCPConnector(1, resolver=Stuck() if phase == "connecting" else None)
+        async with Origin() as origin, wirebird.HTTPClient(connector, timeouts=only(), network_middlewares=[hurried]) as client:
+            held = None
+            if phase == "waiting for a connection":
+                held = await connector.pool.acquire(origin.url("/"))
+            path = "/held?first=10" if phase == "reading the body" else "/silent"
+            url = "http://example.test/" if phase == "connecting" else origin.url(path)
+
+            async def call():
+                return await (await client.get(url)).content()
+
+            async with asyncio.timeout(5):
+                with pytest.raises(wirebird.RequestTimeout) as caught:
+                    await call()
+            assert caught.value.phase == phase
+            if held is not None:
+                connector.pool.release(held)
+
+    run(main)

@@ -10,12 +10,10 @@ import asyncio
 import gc
 import gzip
 import random
-import ssl
 import zlib
 from time import monotonic
 
 import pytest
-import trustme
 
 import wirebird
 from raw_peer import OK, Peer, answer, check_settled, chunked, resident, run
@@ -586,16 +584,6 @@ def test_limits_can_be_set():
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def contexts():
-    authority = trustme.CA()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])

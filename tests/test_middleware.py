@@ -304,6 +304,31 @@ def test_a_middleware_can_answer_itself(place):
     run(main)
 
 
+def test_what_stands_in_for_the_network_is_checked_as_a_middleware_is():
+    class Canned:
+        def __init__(self, answer):
+            self.answer = answer
+
+        async def send(self, request):
+            return self.answer
+
+        async def close(self):
+            pass
+
+    async def main():
+        async with HTTPClient(Canned(HttpResponse.make(404))) as client:
+            response = await client.get("http://nobody.test/x")
+            assert str(response.url) == "http://nobody.test/x"
+            with pytest.raises(wirebird.StatusError, match=r"GET http://nobody\.test/x was answered with 404 Not Found"):
+                response.raise_for_status()
+        async with HTTPClient(Canned(None)) as client:
+            with pytest.raises(UsageError, match="gave NoneType instead of a response") as caught:
+                await client.get("http://nobody.test/x")
+            assert caught.value.argument == "connector"
+
+    run(main)
+
+
 def test_one_answer_may_serve_many_calls():
     async def main():
         canned = HttpResponse.make(200, json={"a": 1})

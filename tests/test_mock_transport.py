@@ -648,6 +648,11 @@ def test_credentials_are_not_shown() -> None:
     with pytest.raises(UnmatchedRequest, match="header Authorization is …") as caught:
         fetch(mock, get("/", auth=wirebird_bearer("hidden-two")))
     assert "hidden" not in str(caught.value)
+    mock.reset()
+    mock.on(headers={"X-Api-Key": "hidden-one", "X-Colour": "red"}).respond()
+    with pytest.raises(UnmatchedRequest, match="X-Api-Key is …, not the one of the route; header X-Colour is 'blue'") as caught:
+        fetch(mock, get("/", headers={"X-Api-Key": "hidden-two", "X-Colour": "blue"}))
+    assert "hidden" not in str(caught.value)
 
 
 def wirebird_bearer(token: str) -> Any:

@@ -6,11 +6,9 @@ import asyncio
 import gc
 import random
 import socket
-import ssl
 import warnings
 
 import pytest
-import trustme
 
 import wirebird
 from raw_peer import OK, Peer, answer, check_settled, run
@@ -66,16 +64,6 @@ def no_observer_fails(caplog):
     """An assertion in `Books` is an error of an observer, which is only logged."""
     yield
     assert [record.getMessage() for record in caplog.records if record.name == "wirebird"] == []
-
-
-@pytest.fixture(scope="module")
-def contexts():
-    authority = trustme.CA()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
 
 
 async def settle(client, books):
@@ -384,7 +372,7 @@ def test_what_stands_in_for_the_network_gives_no_response():
     async def main():
         books = Books()
         async with HTTPClient(Fake(), observers=[books]) as client:
-            with pytest.raises(AttributeError):
+            with pytest.raises(wirebird.UsageError):  # the client's, of what the connector gave
                 await client.get("http://fake.example/")
             assert books.outcomes() == ["failed"]
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-import ssl
 import threading
 from pathlib import Path
 
 import pytest
-import trustme
 
 import wirebird.client.upload as upload_module
 from origin import Origin, pattern
@@ -327,16 +325,6 @@ def test_one_upload_for_several_requests():
 
 
 # -- answers before the body was sent (RFC 9112 9.5, RFC 9110 10.1.1) ------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def contexts():
-    authority = trustme.CA()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
 
 
 class Endless:

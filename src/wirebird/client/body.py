@@ -19,7 +19,7 @@ from ..net.timeouts import NEVER
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing", "Supply", "Watcher"]
+__all__ = ["READ_AHEAD", "WINDOW", "Claim", "Incoming", "Landing", "PieceSupply", "Supply", "Watcher"]
 
 READ_AHEAD: Final = 65536
 
@@ -142,6 +142,26 @@ class Supply(Protocol):
 
     def give_up(self) -> Awaitable[Any] | None:
         """Nobody wants the rest.  What there is to wait for until everything has come to its end, None for nothing."""
+
+
+class PieceSupply:
+    """The part of a `Supply` that brings pieces of its own making, and is of no use behind the body."""
+
+    __slots__ = ()
+
+    def left(self) -> int:
+        """0: nothing is received in place."""
+        return 0
+
+    def land(self, landing: Landing) -> None:
+        """Not asked for, since `left` is 0."""
+
+    def may_outlive_body(self) -> bool:
+        """False: there is nothing to be used again."""
+        return False
+
+    def drain_body(self, seconds: float) -> None:
+        """Not asked for, since nothing is to be used again."""
 
 
 class Incoming:

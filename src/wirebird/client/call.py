@@ -29,11 +29,11 @@ class Call(Coroutine[Any, Any, HttpResponse]):
     `given` holds the keywords of the verb that say anything.
     """
 
-    __slots__ = ("_client", "_given", "_iterator", "_response", "_started", "method", "url")
+    __slots__ = ("_client", "_iterator", "_response", "_started", "given", "method", "url")
 
     def __init__(self, client: HTTPClient, method: str, url: str | URL, given: Mapping[str, Any]) -> None:
         self._client = client
-        self._given = given
+        self.given = given
         self._started = False
         self.method = method
         self.url = url
@@ -45,7 +45,7 @@ class Call(Coroutine[Any, Any, HttpResponse]):
 
     def __await__(self) -> Generator[Any, Any, HttpResponse]:
         self._start()
-        return self._client.perform(self.method, self.url, self._given).__await__()
+        return self._client.perform(self.method, self.url, self.given).__await__()
 
     def _start(self) -> None:
         if self._started:

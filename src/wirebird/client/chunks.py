@@ -8,20 +8,15 @@ The connection keeps the positions at which chunks end beside the body; `iter_ch
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ..models.limits import DEFAULT_LIMITS, Limits
+from ..models.limits import Limits
 from ..models.message import ResponseHead
-from ..net.timeouts import NEVER
 from ..protocol.http1_chunks import ChunkParser
 from .body import Incoming
 from .http1 import Http1Connection
 from .response import HttpResponse
-
-if TYPE_CHECKING:
-    from ..net.pool import SmartPool
 
 __all__ = ["LARGEST_CHUNK", "ChunkConnection", "iter_chunks"]
 
@@ -36,18 +31,10 @@ class ChunkConnection(Http1Connection):
 
     parser: ChunkParser
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        peer: str,
-        key: str = "",
-        pool: SmartPool | None = None,
-        max_requests: float = NEVER,
-        secure: bool = False,
-        limits: Limits = DEFAULT_LIMITS,
-    ) -> None:
-        super().__init__(loop, peer, key, pool, max_requests, secure, limits)
-        self.parser = ChunkParser(limits)
+    @staticmethod
+    def make_parser(limits: Limits) -> ChunkParser:
+        """What reads its responses."""
+        return ChunkParser(limits)
 
     def _on_head(self, head: ResponseHead) -> Incoming | None:
         body = super()._on_head(head)

@@ -14,12 +14,13 @@ from yarl import URL
 from ..errors import ClientClosed
 from ..models.headers import HeadersLike
 from ..models.message import Body, Request
+from ..models.numbers import check_count
 from ..models.url import ParamsLike, destination
 from ..net.pool import Stats
 from ..net.timeouts import Timeouts
 from ..pipeline import Handler, Middleware, compose
 from .connector import TCPConnector
-from .defaults import Defaults, check_cookies, check_number, check_timeouts
+from .defaults import Defaults, check_cookies, check_timeouts
 from .options import Options
 from .plain import Plan
 from .response import HttpResponse
@@ -102,7 +103,7 @@ class HTTPClient(Verbs):
         observers: Sequence[Observer] = (),
     ) -> None:
         check_timeouts(timeouts)
-        check_number("max_redirects", max_redirects)
+        check_count("max_redirects", max_redirects)
         # With a stand-in for the network there are no connections: the connector stays unused, and says so when it is asked.
         self._sender: Sender | None = None if connector is None or isinstance(connector, TCPConnector) else connector
         self.connector = connector if isinstance(connector, TCPConnector) else TCPConnector()
@@ -198,7 +199,7 @@ class HTTPClient(Verbs):
             content = request.body
             follow = given.get("follow")
             if (limit := given.get("max_redirects")) is not None:
-                check_number("max_redirects", limit)
+                check_count("max_redirects", limit)
             options: Options = request.options
             response = await self._handler(self._follow if follow is None else bool(follow), limit, options)(request)
             if self.settings.max_body_size is not None:
@@ -214,7 +215,7 @@ class HTTPClient(Verbs):
             if not self._pending and self._quiet is not None:
                 self._quiet.set()
             last = request.body if request is not None else None  # a middleware may have put another in its place
-            if has_to_close(content) or has_to_close(last):
+            if has_to_close(last) or (content is not last and has_to_close(content)):
                 try:
                     await asyncio.shield(close_bodies(content, last))
                 except asyncio.CancelledError:
@@ -248,7 +249,11 @@ class HTTPClient(Verbs):
 
                 layers.append(handle_cookies(self._jar))
             layers += self._network_middlewares
-            send: Handler[Request, HttpResponse] = self.transport.send if self._sender is None else self._sender.send
+            send: Handler[Request, HttpResponse] = self.transport.send
+            if self._sender is not None:
+                from .middleware.own import checked_sender
+
+                send = checked_sender(self._sender)
             if self._observers:
                 from .observation import observed
 

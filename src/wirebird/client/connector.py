@@ -15,8 +15,9 @@ from urllib.parse import ParseResult
 
 from yarl import URL
 
-from ..errors import ClientClosed, ConnectionLost, ConnectTimeout, RequestTimeout, UsageError
+from ..errors import ClientClosed, ConnectionLost, ConnectTimeout, UsageError
 from ..models.limits import DEFAULT_LIMITS, Limits
+from ..models.numbers import check_count
 from ..models.url import Destination, destination, parse_url
 from ..net.dial import Target, dial, read_connect_to
 from ..net.pool import SmartPool
@@ -92,11 +93,11 @@ class TCPConnector:
         connect_to: Mapping[str | tuple[str, int], str | tuple[str, int]] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        _check_count("pool_size", pool_size)
+        check_count("pool_size", pool_size, 1)
         if pool_size_per_host is not None:
-            _check_count("pool_size_per_host", pool_size_per_host)
+            check_count("pool_size_per_host", pool_size_per_host, 1)
         if conn_max_requests is not None:
-            _check_count("conn_max_requests", conn_max_requests)
+            check_count("conn_max_requests", conn_max_requests, 1)
         if timeouts is not None and not isinstance(timeouts, Timeouts):
             raise UsageError(f"timeouts must be Timeouts, not {timeouts!r}", argument="timeouts")
         _check_class("connection_cls", connection_cls, Http1Connection)
@@ -328,8 +329,7 @@ class TCPConnector:
         except ConnectTimeout as error:
             if limit <= left:
                 raise
-            message = f"the request was not done within {timeouts.request_timeout:g} s"
-            raise RequestTimeout(message, limit=timeouts.request_timeout, peer=error.peer, phase="connecting") from error
+            raise timeouts.exceeded(total=True, peer=error.peer, phase="connecting") from error
         except TimeoutError:
             if not pool.closed:
                 raise
@@ -409,8 +409,3 @@ def _check_time(name: str, value: object, unit: str) -> None:
 def _check_class(name: str, value: object, base: type) -> None:
     if value is not None and not (isinstance(value, type) and issubclass(value, base)):
         raise UsageError(f"{name} must be {base.__name__} or a class derived from it, not {value!r}", argument=name)
-
-
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UsageError(f"{name} must be a positive number, not {value!r}", argument=name)

@@ -24,8 +24,8 @@ def make_content(
 
     Raises `UsageError` for more than one of `data`, `json` and `files`, and for a value of a type that cannot be sent.
     """
-    given = [name for name, value in (("data", data), ("json", json), ("files", files)) if value is not None]
-    if len(given) > 1:
+    if (data is not None) + (json is not None) + (files is not None) > 1:
+        given = [name for name, value in (("data", data), ("json", json), ("files", files)) if value is not None]
         raise UsageError(f"{given[0]} and {given[1]} are both given, and a request has one body", argument=given[1])
     if multipart and json is not None:
         raise UsageError("multipart is for data, and json is given", argument="multipart")

@@ -14,7 +14,8 @@ from yarl import URL
 from .._version import VERSION
 from ..errors import InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
-from ..models.message import Body, Request
+from ..models.message import Body, Request, describe_body
+from ..models.numbers import check_count
 from ..models.url import Destination, ParamsLike, destination, extend_params, join_url, parse_url
 from ..net.timeouts import Timeouts
 from ..protocol.codings import accept_encoding
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .auth import Auth, AuthLike
     from .retry import Retry
 
-__all__ = ["Defaults", "check_cookies", "check_number", "check_timeouts"]
+__all__ = ["Defaults", "check_cookies", "check_timeouts", "override"]
 
 # URLs whose destinations are remembered.
 _KNOWN = 1024
@@ -66,7 +67,7 @@ class Defaults:
     ) -> None:
         check_timeouts(timeouts)
         if max_body_size is not None:
-            check_number("max_body_size", max_body_size)
+            check_count("max_body_size", max_body_size)
         if params is not None:
             extend_params(_SOMEWHERE, params)
         self.base = parse_url(base_url, "base_url") if base_url is not None else None
@@ -82,7 +83,7 @@ class Defaults:
             self._headers["Accept-Encoding"] = accept_encoding()
         if headers is not None:
             own = HttpHeaders()
-            _override(own, _leave_out(self._headers, headers))
+            override(own, _leave_out(self._headers, headers))
             encode_fields(own.items())
             self._headers.update(own)
         self.auth: Auth | None = None
@@ -111,7 +112,7 @@ class Defaults:
             where = self._destination(url, given.get("params"))
         headers = HttpHeaders(self._headers)
         if (own := given.get("headers")) is not None:
-            _override(headers, own)
+            override(headers, own)
         body: bytes | Body | None = None
         if "data" in given or "json" in given or "files" in given or "multipart" in given:
             body, kind = _content_maker()(
@@ -123,8 +124,8 @@ class Defaults:
             )
             if kind is not None and "content-type" not in headers:
                 headers["Content-Type"] = kind
-            if (describe := getattr(body, "describe", None)) is not None:
-                describe(headers)
+            if body is not None and not isinstance(body, bytes):
+                describe_body(body, headers)
         if given.get("auth") is not None:
             headers.popall("authorization", None)  # what the call says of credentials is all there is
         elif where.credentials and "authorization" not in headers:
@@ -223,7 +224,8 @@ def _leave_out(defaults: HttpHeaders, own: HeadersLike | Mapping[str, str | None
     return [(name, value) for name, value in own.items() if name not in without]  # type: ignore[misc]
 
 
-def _override(headers: HttpHeaders, own: HeadersLike) -> None:
+def override(headers: HttpHeaders, own: HeadersLike) -> None:
+    """Put the fields of `own` in place of those of the same names.  Raises `UsageError` for what is no fields of str."""
     try:
         fields = HttpHeaders(own)
     except (TypeError, ValueError) as error:
@@ -256,9 +258,3 @@ def check_cookies(cookies: Mapping[str, str]) -> None:
 
     for name, value in cookies.items():
         check_cookie(name, value)
-
-
-def check_number(name: str, value: object) -> None:
-    """Raise `UsageError` unless `value` is a number of things."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise UsageError(f"{name} must be a number, not {value!r}", argument=name)

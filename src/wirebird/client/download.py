@@ -28,15 +28,15 @@ from ..errors import (
     InvalidResponse,
     NetworkError,
     ProtocolError,
-    StatusError,
     TimeoutError,
     UsageError,
 )
 from ..models.headers import HttpHeaders
 from ..models.message import Request
+from ..models.numbers import check_count
 from ..protocol.ranges import Answer, Step, judge, range_fields, read_digests
 from .partial import PartialFile, target_of
-from .response import HttpResponse
+from .response import HttpResponse, status_error
 from .response_source import is_decoded
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ async def fetch(
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or not os.fspath(path):
         raise UsageError(f"path must be a str or a path, not {path!r}", argument="path")
     for name, number in (("size", size), ("attempts", attempts)):
-        if number is not None and (type(number) is not int or number < 0):
-            raise UsageError(f"{name} must be a number, not {number!r}", argument=name)
+        if number is not None:
+            check_count(name, number)
     algorithm, expected = _read_digest(digest) if digest is not None else ("", "")
     if given := [name for name in _BODY if options.get(name)]:
         raise UsageError(f"{given[0]} is given, and a download is a GET without a body", argument=given[0])
@@ -148,7 +148,7 @@ async def fetch(
     if overwrite is None:
         overwrite = not named  # a name that the caller did not choose replaces nothing
     # A digest in place of the URL, which may hold secrets, and the record can be read by whoever can read the file.
-    source = hashlib.sha256(str(first.url.with_user(None).with_fragment(None)).encode()).hexdigest()
+    source = hashlib.sha256(str(first.url.with_fragment(None)).encode()).hexdigest()
     file = PartialFile(target, source, overwrite=overwrite, fsync=fsync)
     return await _Transfer(ask, file, size, (algorithm, expected), attempts, meter).run(resume)
 
@@ -222,9 +222,7 @@ class _Transfer:
         length = None if coded or response.head.length < 0 else response.head.length
         answer = judge(response.status_code, response.headers, length, offset, file.version)
         if answer.step is Step.REFUSED and response.status_code != 206:
-            peer, where = _origin(response)
-            said = f"GET {where} was answered with {response.status_code} {response.reason}".rstrip()
-            raise StatusError(said, response=response, peer=peer)  # which is left open, so that its body can be read
+            raise status_error(response)  # which is left open, so that its body can be read
         try:
             if coded and answer.step is not Step.COMPLETE:
                 answer = self._judge_coded(response, answer)
@@ -420,16 +418,8 @@ def _let_go(file: PartialFile, rest: list[bytes]) -> None:
         pass  # there is an error to be raised already, and this is no better one
 
 
-def _origin(response: HttpResponse) -> tuple[str, str]:
-    """The peer, and the URL without its password, of a response; empty where a middleware made it."""
-    try:
-        return response.request.destination.authority, str(response.url.with_user(None))
-    except AttributeError:
-        return "", ""
-
-
 def _fault(kind: type[_Fault], response: HttpResponse, message: str, **more: Any) -> _Fault:
-    return kind(message, peer=_origin(response)[0], phase="downloading", **more)
+    return kind(message, peer=response.request.destination.authority, phase="downloading", **more)
 
 
 def _read_digest(text: str) -> tuple[str, str]:

@@ -14,10 +14,10 @@ from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from ..errors import ConnectionLost, IncompleteBody, ReadTimeout, RequestTimeout, TimeoutError, UsageError
+from ..errors import ConnectionLost, IncompleteBody, UsageError
 from ..models.message import Request
 from ..net.timeouts import NEVER, Timeouts, Watch
-from .body import Incoming, Landing
+from .body import Incoming, PieceSupply
 from .sources import IteratorSource
 
 __all__ = ["Feed", "IteratorFeed"]
@@ -25,7 +25,7 @@ __all__ = ["Feed", "IteratorFeed"]
 _NO_LIMITS = Timeouts(None, None, None, None)
 
 
-class Feed:
+class Feed(PieceSupply):
     """The producer's side of a body.  `dropped` is called if nobody wants the rest; it gives what there is to wait for then."""
 
     __slots__ = ("_dropped", "_loop", "_room", "_timeouts", "_watch", "body", "deadline", "peer", "total_at")
@@ -115,29 +115,8 @@ class Feed:
 
     def expire(self, now: float) -> None:
         """The reader has waited for too long."""
-        error: TimeoutError
-        if now >= self.total_at:
-            limit = self._timeouts.total
-            error = RequestTimeout(f"the request was not done within {limit:g} s", limit=limit)
-        else:
-            limit = self._timeouts.read
-            error = ReadTimeout(f"the peer sent nothing for {limit:g} s", limit=limit)
-        self.fail(error.locate(self.peer, "reading the body"))
+        self.fail(self._timeouts.exceeded(total=now >= self.total_at, peer=self.peer, phase="reading the body"))
         self.give_up()
-
-    def left(self) -> int:
-        """0: what is fed comes in pieces of its own."""
-        return 0
-
-    def land(self, landing: Landing) -> None:
-        """Not asked for, since no length is known."""
-
-    def may_outlive_body(self) -> bool:
-        """False: there is nothing to be used again."""
-        return False
-
-    def drain_body(self, seconds: float) -> None:
-        """Not asked for, since nothing is to be used again."""
 
     def give_up(self) -> Awaitable[Any] | None:
         """Nobody wants the rest: the producer is told."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BodyConsumed, UsageError
 from ..models.form_encoding import FormLike, form_fields
+from ..models.numbers import check_count
 from ..protocol.multipart import PART_END, closing_delimiter, multipart_type, part_head
 from .sources import FileSource, PathSource, Source, is_file, make_source
 
@@ -98,8 +99,7 @@ class MultipartForm:
         """Content-Type with the boundary, and Content-Length if `size` is given."""
         headers = {"Content-Type": multipart_type(self.boundary)}
         if size is not None:
-            if type(size) is not int or size < 0:
-                raise UsageError(f"size must be a number of bytes, not {size!r}", argument="size")
+            check_count("size", size, 0, "a number of bytes")
             headers["Content-Length"] = str(size)
         return headers
 

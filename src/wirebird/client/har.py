@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .._version import VERSION
 from ..errors import UsageError
 from ..models.headers import HttpHeaders, decode_fields
+from ..models.numbers import check_count
 from ..models.redaction import HIDDEN, HideLike, hidden_field, is_secret, read_hide, shown_url
 from .exchange import Exchange
 from .har_content import content, params, post_data
@@ -62,8 +63,7 @@ class HarRecorder:
         hide: HideLike = True,
     ) -> None:
         for name, value, least in (("max_entries", max_entries, 1), ("max_body", max_body, 0), ("max_size", max_size, 0)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise UsageError(f"{name} must be a number from {least} on, not {value!r}", argument=name)
+            check_count(name, value, least)
         self._path = path
         self._bodies = bodies
         self._max_body = max_body

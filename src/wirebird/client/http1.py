@@ -19,9 +19,6 @@ from ..errors import (
     IncompleteBody,
     NetworkError,
     ProtocolError,
-    ReadTimeout,
-    RequestTimeout,
-    TimeoutError,
     WirebirdError,
 )
 from ..models.limits import DEFAULT_LIMITS, Limits
@@ -85,7 +82,7 @@ class Http1Connection(Stream):
         self.max_requests = max_requests
         self.secure = secure
         self.requests = 0
-        self.parser = Parser(server=False, limits=limits)
+        self.parser = self.make_parser(limits)
         self.deadline = NEVER
         self.total_at = NEVER
         self.sending = False  # the request is not written whole yet
@@ -97,6 +94,11 @@ class Http1Connection(Stream):
         self._continue: asyncio.Future[None] | None = None
         self._body: Incoming | None = None
         self._landing: Landing | None = None
+
+    @staticmethod
+    def make_parser(limits: Limits) -> Parser:
+        """What reads its responses."""
+        return Parser(server=False, limits=limits)
 
     @classmethod
     def unconnected(cls, pool: SmartPool) -> Http1Connection:
@@ -131,15 +133,7 @@ class Http1Connection(Stream):
         if body is not None and body.paused:
             self.deadline = NEVER  # it is the consumer who is slow
             return
-        phase = self._phase()
-        error: TimeoutError
-        if now >= self.total_at:
-            limit = self._timeouts().request_timeout
-            error = RequestTimeout(f"the request was not done within {limit:g} s", limit=limit, peer=self.peer, phase=phase)
-        else:
-            limit = self._timeouts().sock_read
-            error = ReadTimeout(f"the peer sent nothing for {limit:g} s", limit=limit, peer=self.peer, phase=phase)
-        self._fail(error)
+        self._fail(self._timeouts().exceeded(total=now >= self.total_at, peer=self.peer, phase=self._phase()))
 
     # -- an exchange ---------------------------------------------------------------------------------------------------
 
@@ -215,11 +209,11 @@ class Http1Connection(Stream):
         """Whoever awaited `waiter` has stopped to.  If its response is there already, this has another owner by now."""
         if self._waiter is waiter:
             self.give_up()
-        elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+        elif (
+            waiter.done() and not waiter.cancelled() and waiter.exception() is None and (response := waiter.result()) is not None
+        ):
             # It arrived in the turn of the loop in which the wait was given up, and what was raised may keep it alive for long.
-            incoming: Incoming | None = getattr(waiter.result(), "_incoming", None)
-            if incoming is not None and not incoming.complete:
-                incoming.dismiss()
+            response.abandon()
 
     def give_up(self) -> None:
         """Nobody waits for the response, or for the rest of its body, any more."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..errors import (
@@ -30,6 +29,8 @@ from ..errors import (
 )
 from ..models.dates import retry_after
 from ..models.headers import check_token
+from ..models.message import IDEMPOTENT
+from ..models.numbers import check_count, check_number
 
 __all__ = ["Attempt", "Backoff", "Balance", "Outcome", "Retry", "RetryBudget", "read_retries"]
 
@@ -58,11 +59,6 @@ def _read_methods(methods: Any) -> frozenset[str]:
     except TypeError:
         raise UsageError(f"methods must be names of methods, not {methods!r}", argument="methods")
     return frozenset(check_token(one, "methods").upper() for one in found)
-
-
-def _check_number(name: str, value: object, least: float, what: str = "a number") -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < least:
-        raise UsageError(f"{name} must be {what} of {least} or more, not {value!r}", argument=name)
 
 
 class Attempt(NamedTuple):
@@ -100,7 +96,7 @@ class Backoff:
 
     def __post_init__(self) -> None:
         for name, value, least in (("first", self.first, 0), ("factor", self.factor, 1), ("maximum", self.maximum, 0)):
-            _check_number(name, value, least)
+            check_number(name, value, least=least)
 
     def delay(self, retry: int, random: float = 1.0) -> float:
         """The wait before retry number `retry`, counted from 1; `random`, from 0 to 1, is the part of it that jitter leaves."""
@@ -129,7 +125,7 @@ class RetryBudget:
 
     def __post_init__(self) -> None:
         for name in ("share", "reserve", "per_second"):
-            _check_number(name, getattr(self, name), 0)
+            check_number(name, getattr(self, name))
 
 
 class Balance:
@@ -183,22 +179,21 @@ class Retry:
 
     attempts: int = 2
     statuses: Collection[int] = frozenset({408, 429, 502, 503, 504})
-    methods: Collection[str] = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+    methods: Collection[str] = IDEMPOTENT
     backoff: Backoff | float = Backoff()
     respect_retry_after: bool = True
     budget: RetryBudget | None = RetryBudget()
     max_retry_after: float = 60
 
     def __post_init__(self) -> None:
-        if not isinstance(self.attempts, int) or isinstance(self.attempts, bool) or self.attempts < 0:
-            raise UsageError(f"attempts must be a number of retries, not {self.attempts!r}", argument="attempts")
+        check_count("attempts", self.attempts, 0, "a number of retries")
         object.__setattr__(self, "statuses", _read_statuses(self.statuses))
         object.__setattr__(self, "methods", _read_methods(self.methods))
         if not isinstance(self.backoff, Backoff):
-            _check_number("backoff", self.backoff, 0, "a Backoff or seconds")
+            check_number("backoff", self.backoff, "a Backoff or seconds")
         if self.budget is not None and not isinstance(self.budget, RetryBudget):
             raise UsageError(f"budget must be a RetryBudget or None, not {self.budget!r}", argument="budget")
-        _check_number("max_retry_after", self.max_retry_after, 0)
+        check_number("max_retry_after", self.max_retry_after)
 
     def delay(self, attempt: Attempt, outcome: Outcome) -> float | None:
         """How many seconds after `attempt` to send the request again; None if it is not."""

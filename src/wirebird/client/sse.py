@@ -20,7 +20,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
-from math import isfinite
 from operator import length_hint
 from time import time
 from types import TracebackType
@@ -34,7 +33,6 @@ from ..errors import (
     InvalidResponse,
     NetworkError,
     ReadTimeout,
-    StatusError,
     TimeoutError,
     UsageError,
     WirebirdError,
@@ -42,8 +40,11 @@ from ..errors import (
 from ..models.dates import retry_after
 from ..models.headers import HttpHeaders, check_value
 from ..models.message import Request
+from ..models.numbers import check_count, check_number
 from ..protocol.codings import CodingLimits
 from ..protocol.sse import EventParser, ServerEvent
+from .defaults import override
+from .response import status_error
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -92,8 +93,10 @@ class Reconnection:
     __slots__ = ("fruitless", "longest", "wait")
 
     def __init__(self, wait: float = 3.0, longest: float = 60.0) -> None:
-        self.wait = _check_seconds("reconnection_time", wait)
-        self.longest = _check_seconds("max_wait", longest)
+        check_number("reconnection_time", wait, "seconds")
+        check_number("max_wait", longest, "seconds")
+        self.wait = wait
+        self.longest = longest
         self.fruitless = 0
 
     def next_wait(self, chance: float, *, at_least: float = 0.0, doubled: bool = True) -> float:
@@ -150,10 +153,10 @@ class EventStream:
         heartbeat: float | None = None,
     ) -> None:
         self.response: HttpResponse | None = None
-        if max_reconnects is not None and (type(max_reconnects) is not int or max_reconnects < 1):
-            raise UsageError(f"max_reconnects must be None or at least 1, not {max_reconnects!r}", argument="max_reconnects")
-        if heartbeat is not None and not _check_seconds("heartbeat", heartbeat):
-            raise UsageError("heartbeat must be None or more than 0 seconds", argument="heartbeat")
+        if max_reconnects is not None:
+            check_count("max_reconnects", max_reconnects, 1, "None or a number")
+        if heartbeat is not None:
+            check_number("heartbeat", heartbeat, "None or seconds", above=True)
         check_value(parser.last_event_id, "last_event_id")
         self.method = method
         self.url = url
@@ -236,7 +239,7 @@ class EventStream:
         except (NetworkError, TimeoutError, IncompleteBody) as error:
             await self._lost(error)
         except WirebirdError as error:
-            raise error.locate(_peer_of(response), "reading the body")
+            raise error.locate(response.request.destination.authority, "reading the body")
         else:
             if parser.retry is not None:
                 self.reconnection.wait = parser.retry / 1000
@@ -261,16 +264,17 @@ class EventStream:
             await response.close()
         elif self._opened and response.status_code in _LATER:
             await response.close()
-            await self._lost(_status_error(response), retry_after(response.headers.get_list("retry-after"), time()) or 0.0)
+            await self._lost(status_error(response), retry_after(response.headers.get_list("retry-after"), time()) or 0.0)
         else:
-            raise _status_error(response)
+            raise status_error(response, ", which is no event stream" if response.status_code < 400 else "")
 
     def _accept(self, response: HttpResponse) -> None:
         """Take `response` for the stream.  Raises `InvalidResponse` unless it is one."""
         self.response = response
         if response.content_type != "text/event-stream":
             kind = response.content_type or "a body of no type"
-            raise InvalidResponse(f"not an event stream but {kind}", peer=_peer_of(response), phase="opening the event stream")
+            peer = response.request.destination.authority
+            raise InvalidResponse(f"not an event stream but {kind}", peer=peer, phase="opening the event stream")
         self._opened = True
         request = response.request
         options: Options = request.options
@@ -291,10 +295,8 @@ class EventStream:
                     argument="data",
                 )
         headers = HttpHeaders({"Accept": "text/event-stream", "Cache-Control": "no-store"})
-        try:
-            headers.update(HttpHeaders(given.get("headers")))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"headers must be a mapping or pairs of str: {error}", argument="headers") from error
+        if (own := given.get("headers")) is not None:
+            override(headers, own)
         if last := self._parser.last_event_id:
             # To go on without it would be to lose events, or to get them twice.
             if self._opened and not _is_sendable(last):
@@ -363,29 +365,8 @@ class EventStream:
         await self.close()
 
 
-def _check_seconds(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise UsageError(f"{name} must be seconds, not {value!r}", argument=name)
-    return value
-
-
 def _is_sendable(last: str) -> bool:
     try:
         return len(check_value(last, "Last-Event-ID")) <= _LONGEST_ID
     except InvalidHeader:
         return False
-
-
-def _peer_of(response: HttpResponse) -> str:
-    return response.request.destination.authority
-
-
-def _status_error(response: HttpResponse) -> StatusError:
-    """The error of a response that is no stream and, unlike those of `raise_for_status`, may have any status."""
-    try:
-        response.raise_for_status()
-    except StatusError as error:
-        return error
-    request = response.request
-    message = f"{request.method} {request.url.with_user(None)} was answered with {response.status_code}, which is no event stream"
-    return StatusError(message, response=response, peer=_peer_of(response))

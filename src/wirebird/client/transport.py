@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import ConnectionLost, InvalidHeader, UsageError
 from ..models.headers import encode_fields, split_list
-from ..models.message import CHUNKED, Body, Request
+from ..models.message import CHUNKED, IDEMPOTENT, Body, Request, trailers_of
 from ..models.url import check_host
 from ..protocol.http1 import LAST_CHUNK, Writer, chunk, request_framing, request_line
 from .response import HttpResponse
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from .options import Options
 
 __all__ = ["Sender", "Transport", "close_bodies", "encode_head", "has_to_close"]
-
-IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 # How long a 100 (Continue) is waited for before the body is sent anyway, seconds (RFC 9110 10.1.1).
 CONTINUE_TIME: Final = 1.0
@@ -266,8 +264,7 @@ async def _upload(
                     if observed is not None:
                         observed.uploaded(piece)
                     await connection.drain()
-        trailers = getattr(body, "trailers", None)
-        connection.write(writer.end(trailers()) if trailers is not None else writer.end())
+        connection.write(writer.end(trailers_of(body)))
     except Exception as error:
         if isinstance(error, ConnectionLost) and connection.closing:
             return  # whoever awaits the response is told by the connection itself

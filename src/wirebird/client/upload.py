@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import UsageError
 from ..models.headers import HttpHeaders, split_list
-from ..models.message import Body
+from ..models.message import Body, describe_body
 from ..protocol.http1 import encode_trailers
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class UploadBody:
 
     def describe(self, headers: HttpHeaders) -> None:
         """Add the fields that go with this body.  Raises `UsageError` where `headers` contradict it."""
-        if (describe := getattr(self._inner, "describe", None)) is not None:
-            describe(headers)
+        if not isinstance(self._inner, bytes):
+            describe_body(self._inner, headers)
         if self._coding is not None:
             if "content-encoding" in headers:
                 raise UsageError("headers hold a Content-Encoding, and compress would add another", argument="compress")

@@ -449,7 +449,7 @@ class Verbs:
             self,  # type: ignore[arg-type]
             call.method,
             url,
-            call._given,
+            call.given,
             EventParser(max_line, max_event, last_event_id),
             Reconnection(reconnection_time, max_wait),
             reconnect=reconnect,

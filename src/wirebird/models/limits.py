@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from ..errors import UsageError
+from .numbers import check_count
 
 __all__ = ["DEFAULT_LIMITS", "Limits"]
 
@@ -32,9 +32,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise UsageError(f"{field.name} must be a number of bytes or items, not {value!r}", argument=field.name)
+            check_count(field.name, getattr(self, field.name), 0, "a number of bytes or items")
 
 
 DEFAULT_LIMITS = Limits()

@@ -5,7 +5,7 @@ A head keeps its bytes and the few facts that framing needs; its fields are spli
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .headers import HttpHeaders, decode_fields, split_fields
@@ -16,12 +16,27 @@ if TYPE_CHECKING:
 
     from .redaction import HideLike
 
-__all__ = ["CHUNKED", "TUNNEL", "UNTIL_CLOSE", "Body", "Head", "Request", "RequestHead", "ResponseHead"]
+__all__ = [
+    "CHUNKED",
+    "IDEMPOTENT",
+    "TUNNEL",
+    "UNTIL_CLOSE",
+    "Body",
+    "Head",
+    "Request",
+    "RequestHead",
+    "ResponseHead",
+    "describe_body",
+    "trailers_of",
+]
 
 # What a head says of the length of its body: a number of bytes, or one of these.
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 TUNNEL: Final = -3
+
+# Methods whose requests have no other effect if they are carried out twice (RFC 9110 9.2.2).
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
 class Head:
@@ -152,6 +167,18 @@ class Body(Protocol):
 
     async def close(self) -> None:
         """Close what the body opened, files above all.  May be called twice."""
+
+
+def describe_body(body: Body, headers: HttpHeaders) -> None:
+    """Have `body` add the fields that go with it to `headers`, if it has any to add."""
+    if (describe := getattr(body, "describe", None)) is not None:
+        describe(headers)
+
+
+def trailers_of(body: bytes | Body) -> bytes:
+    """The field lines that follow `body`, which has ended; b"" for a body that has no trailers."""
+    trailers: Callable[[], bytes] | None = getattr(body, "trailers", None)
+    return trailers() if trailers is not None else b""
 
 
 class Request:

@@ -21,8 +21,9 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
-from ..errors import ClientClosed, PoolTimeout, RequestTimeout, TimeoutError, UsageError
-from .timeouts import NEVER, Timeouts, Watch
+from ..errors import ClientClosed, PoolTimeout, RequestTimeout, TimeoutError
+from ..models.numbers import check_count
+from .timeouts import NEVER, Timeouts, Watch, within
 
 if TYPE_CHECKING:
     from urllib.parse import ParseResult
@@ -94,7 +95,7 @@ class Ticket:
         limit = self.timeouts.pool_acquire
         if now >= self.total_at:
             kind, limit = RequestTimeout, self.timeouts.request_timeout
-        message = f"no connection became free within {limit:g} s"
+        message = f"no connection became free {within(limit)}"
         self.fail(kind(message, limit=limit, peer=self.key, phase="waiting for a connection"))
 
     def fail(self, error: Exception) -> None:
@@ -147,8 +148,7 @@ class SmartPool:
     _new_stack: Any = dict
 
     def __init__(self, connector: Connector, pool_size: int = 25, connection_cls: Any = None) -> None:
-        if not isinstance(pool_size, int) or isinstance(pool_size, bool) or pool_size < 1:
-            raise UsageError(f"pool_size must be a positive number, not {pool_size!r}", argument="pool_size")
+        check_count("pool_size", pool_size, 1)
         self.connector = connector
         self.pool_size = pool_size
         self.connection_cls = connection_cls

@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from math import inf, isfinite
+from math import inf
 from time import monotonic
 from typing import Protocol
 
-from ..errors import UsageError
+from ..errors import ReadTimeout, RequestTimeout
+from ..models.numbers import check_number
 
-__all__ = ["NEVER", "Timeouts", "Watch", "Watched"]
+__all__ = ["NEVER", "Timeouts", "Watch", "Watched", "within"]
 
 NEVER = inf
 
@@ -46,10 +47,8 @@ class Timeouts:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-                raise UsageError(f"{field.name} must be None or seconds, not {value!r}", argument=field.name)
+            if value is not None:
+                check_number(field.name, value, "None or seconds")
 
     @property
     def read(self) -> float:
@@ -65,6 +64,18 @@ class Timeouts:
     def pool(self) -> float:
         """`pool_acquire`, infinite for no limit."""
         return self.pool_acquire or NEVER
+
+    def exceeded(self, *, total: bool, peer: str, phase: str) -> RequestTimeout | ReadTimeout:
+        """The error of a request whose time is over: that for all of it (`total`), or that for the peer's next bytes."""
+        if total:
+            limit = self.request_timeout
+            return RequestTimeout(f"the request was not done {within(limit)}", limit=limit, peer=peer, phase=phase)
+        return ReadTimeout(f"the peer sent nothing for {self.read:g} s", limit=self.sock_read, peer=peer, phase=phase)
+
+
+def within(limit: float | None) -> str:
+    """How long that was, for messages.  Where there is no limit, a middleware may have set a deadline."""
+    return f"within {limit:g} s" if limit else "in time"
 
 
 class Watched(Protocol):

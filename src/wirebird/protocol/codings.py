@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DecodingError, LimitExceeded, ProtocolError, UsageError
 from ..models.headers import split_list
+from ..models.numbers import check_count
 from .coding_streams import OPEN, ZSTD_WINDOW_LOG, Stream, errors_of, is_installed, is_usable, load_brotli, load_zstd
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ class CodingLimits:
     def __post_init__(self) -> None:
         for field in fields(self):
             least = 1 if field.name in ("codings", "members") else 0
-            if type(value := getattr(self, field.name)) is not int or value < least:
-                raise UsageError(f"{field.name} must be an int of at least {least}, not {value!r}", argument=field.name)
+            check_count(field.name, getattr(self, field.name), least)
 
 
 DEFAULT_CODING_LIMITS = CodingLimits()

@@ -20,7 +20,8 @@ from functools import partial
 from itertools import repeat
 from typing import Any, Final, NamedTuple
 
-from ..errors import LimitExceeded, UsageError
+from ..errors import LimitExceeded
+from ..models.numbers import check_count
 
 __all__ = ["MAX_EVENT", "MAX_LINE", "EventParser", "ServerEvent"]
 
@@ -84,8 +85,7 @@ class EventParser:
 
     def __init__(self, max_line: int = MAX_LINE, max_event: int = MAX_EVENT, last_event_id: str = "") -> None:
         for name, limit in (("max_line", max_line), ("max_event", max_event)):
-            if type(limit) is not int or limit < 1:
-                raise UsageError(f"{name} must be a positive number, not {limit!r}", argument=name)
+            check_count(name, limit, 1)
         self.max_line = max_line
         self.max_event = max_event
         self.last_event_id = last_event_id

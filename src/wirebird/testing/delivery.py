@@ -12,16 +12,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from inspect import isawaitable
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ..client.feed import IteratorFeed
 from ..client.raw import answer_to, raw_body, with_body
 from ..client.response import HttpResponse
 from ..client.transport import encode_head
-from ..errors import ReadTimeout, RequestTimeout, UsageError
+from ..errors import UsageError
 from ..models.headers import HttpHeaders
-from ..models.message import Body, Request
-from ..net.timeouts import NEVER
+from ..models.message import Body, Request, trailers_of
+from ..net.timeouts import NEVER, Timeouts
 from ..protocol.http1 import Writer
 from ..protocol.http1_heads import parse_request_head
 
@@ -54,8 +54,7 @@ async def sent_pieces(body: bytes | Body | None, length: int) -> AsyncGenerator[
         async for piece in pieces:
             writer.data(piece)
             yield piece
-    if (trailers := getattr(body, "trailers", None)) is not None:
-        trailers()  # they are asked for as if they were sent; nobody here takes them
+    trailers_of(body)  # they are asked for as if they were sent; nobody here takes them
     writer.end()
 
 
@@ -118,14 +117,6 @@ async def _limit(request: Request, until: float, phase: str) -> AsyncIterator[No
     except builtins.TimeoutError as error:
         if not limit.expired():
             raise  # of whoever answers, not of the limit
-        raise _too_late(request, until, phase) from error
-
-
-def _too_late(request: Request, until: float, phase: str) -> Exception:
-    timeouts: Any = request.options.timeouts
-    peer = request.destination.authority
-    if until >= request.deadline:
-        limit = timeouts.total
-        return RequestTimeout(f"the request was not done within {limit:g} s", limit=limit, peer=peer, phase=phase)
-    limit = timeouts.read
-    return ReadTimeout(f"the peer sent nothing for {limit:g} s", limit=limit, peer=peer, phase=phase)
+        timeouts: Timeouts = request.options.timeouts
+        peer = request.destination.authority
+        raise timeouts.exceeded(total=until >= request.deadline, peer=peer, phase=phase) from error

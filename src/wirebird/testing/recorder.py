@@ -25,14 +25,17 @@ from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import IncompleteBody, UsageError
 from ..models.headers import HttpHeaders, decode_fields, encode_fields
-from ..models.message import Body, Request
+from ..models.message import Body, Request, trailers_of
 from ..pipeline import Handler
 from ..protocol.http1_heads import parse_request_head
 from .delivery import as_sent
 from .recording import Answered, Asked, Exchange, load_recording, save_recording
-from .routes import SECRET_FIELDS, UnmatchedRequest, shown
+from .routes import UnmatchedRequest, shown
 
 __all__ = ["Recorder"]
+
+# Fields whose values are not kept unless the caller says otherwise.
+SECRET_FIELDS = ("authorization", "cookie", "set-cookie", "proxy-authorization")
 
 _PARTS = ("method", "url", "path", "query", "headers", "body")
 # Fields that hold URLs, whose queries may hold secrets.
@@ -275,8 +278,7 @@ class _Overheard:
         return self._body.replayable()
 
     def trailers(self) -> bytes:
-        trailers = getattr(self._body, "trailers", None)
-        return bytes(trailers()) if trailers is not None else b""
+        return trailers_of(self._body)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         asked = self._asked

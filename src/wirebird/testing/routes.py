@@ -20,14 +20,14 @@ from ..client.response import HttpResponse
 from ..errors import UsageError, WirebirdError
 from ..models.headers import HeadersLike, HttpHeaders, check_token
 from ..models.message import Request
+from ..models.numbers import check_count
+from ..models.redaction import is_secret, read_hide
 from ..models.url import ParamsLike, extend_params, parse_url
 from .delivery import Answerer, ask
 
-__all__ = ["SECRET_FIELDS", "RecordedCall", "Route", "UnmatchedRequest", "shown", "shown_request"]
+__all__ = ["RecordedCall", "Route", "UnmatchedRequest", "shown", "shown_request"]
 
-# Fields whose values are shown to nobody and kept nowhere.
-SECRET_FIELDS = ("authorization", "cookie", "set-cookie", "proxy-authorization")
-
+_SECRETS = read_hide(True)  # names of fields whose values are shown to nobody
 _ANYWHERE = URL("http://localhost/")
 _parameter = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -75,8 +75,8 @@ class _Answer:
     """One answer of a route, and how often it is still to be given; None for ever."""
 
     def __init__(self, give: Answerer, times: int | None) -> None:
-        if times is not None and (not isinstance(times, int) or isinstance(times, bool) or times < 1):
-            raise UsageError(f"times must be a positive number, not {times!r}", argument="times")
+        if times is not None:
+            check_count("times", times, 1)
         self.give = give
         self.times = times
 
@@ -202,7 +202,7 @@ class Route:
         for name, value in self._headers.items():
             values = request.headers.get_list(name)
             if value not in values:
-                is_now = "…" if name.lower() in SECRET_FIELDS else ", ".join(map(shown, values))
+                is_now = "…" if is_secret(name, _SECRETS) else ", ".join(map(shown, values))
                 found.append(f"header {name} is {is_now}, not {_secret(name, value)}" if values else f"no header {name}")
         body = request.body if isinstance(request.body, bytes) else b""
         if self._body is not None and self._body != body:
@@ -284,7 +284,7 @@ def _text(value: bytes) -> str:
 
 
 def _secret(name: str, value: str) -> str:
-    return "the one of the route" if name.lower() in SECRET_FIELDS else shown(value)
+    return "the one of the route" if is_secret(name, _SECRETS) else shown(value)
 
 
 def shown(value: object) -> str:

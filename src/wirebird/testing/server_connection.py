@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from .._version import VERSION
-from ..client.body import Incoming, Landing
+from ..client.body import Incoming, PieceSupply
 from ..errors import ConnectionLost, InvalidRequest, LimitExceeded, ProtocolError, UsageError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
@@ -120,7 +120,7 @@ class ServerExchange:
         await self._connection.send(head + data if head else data)
 
 
-class ServerConnection(Stream):
+class ServerConnection(PieceSupply, Stream):
     """One connection, served by `serve(exchange)` in a task of its own.
 
     `failed(error)` is told of what `serve` raises, and the client gets 500.  `opened` holds the connection while its transport is
@@ -403,20 +403,6 @@ class ServerConnection(Stream):
         if self._expecting and (self._exchange is None or not self._exchange.begun):
             self._expecting = False
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def left(self) -> int:
-        """0: bodies are not received in place."""
-        return 0
-
-    def land(self, landing: Landing) -> None:
-        """Not asked for, since `left` is 0."""
-
-    def may_outlive_body(self) -> bool:
-        """False: what nobody reads is settled behind the response."""
-        return False
-
-    def drain_body(self, seconds: float) -> None:
-        """Not asked for."""
 
     def give_up(self) -> Awaitable[Any] | None:
         """Nobody wants the rest of the body: it is received for nobody."""

@@ -14,13 +14,16 @@ from contextlib import aclosing
 from inspect import iscoroutine
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...errors import BodyConsumed, RequestTimeout, UsageError
+from ...errors import BodyConsumed, UsageError
 from ...models.message import Body, Request
 from ...pipeline import Handler
 from ..auth import ReadBody
 from ..response import HttpResponse
+
+if TYPE_CHECKING:
+    from ...net.timeouts import Timeouts
 
 __all__ = ["authenticate"]
 
@@ -103,13 +106,8 @@ async def _pass_on(request: Request, body: Body, into: Any) -> None:
     except TimeoutError as error:
         if not limit.expired():
             raise  # the body's own
-        seconds = request.options.timeouts.request_timeout
-        raise RequestTimeout(
-            f"the request was not done within {seconds:g} s",
-            limit=seconds,
-            peer=request.destination.authority,
-            phase="authenticating",
-        ) from error
+        timeouts: Timeouts = request.options.timeouts
+        raise timeouts.exceeded(total=True, peer=request.destination.authority, phase="authenticating") from error
 
 
 class _Once:

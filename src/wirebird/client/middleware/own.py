@@ -1,15 +1,18 @@
-"""The caller's own middlewares: checked when they are given, and what they give back checked each time."""
+"""The caller's own middlewares, and what stands in for the network: what they give back is checked each time."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
 from ...models.message import Request
 from ...pipeline import Handler, Middleware
 from ..response import HttpResponse
 
-__all__ = ["read_middlewares"]
+if TYPE_CHECKING:
+    from ..transport import Sender
+
+__all__ = ["checked_sender", "read_middlewares"]
 
 
 def read_middlewares(given: Any, argument: str) -> tuple[Middleware[Request, HttpResponse], ...]:
@@ -32,12 +35,24 @@ def read_middlewares(given: Any, argument: str) -> tuple[Middleware[Request, Htt
 
 def _checked(middleware: Middleware[Request, HttpResponse], argument: str) -> Middleware[Request, HttpResponse]:
     async def checked(request: Request, handler: Handler[Request, HttpResponse]) -> HttpResponse:
-        response: Any = await middleware(request, handler)
-        if not isinstance(response, HttpResponse):
-            name = getattr(middleware, "__qualname__", repr(middleware))
-            kind = type(response).__name__
-            raise UsageError(f"{name} of {argument} gave {kind} instead of a response: is its return missing?", argument=argument)
-        response.belong_to(request)
-        return response
+        return _answer(await middleware(request, handler), request, middleware, argument)
 
     return checked
+
+
+def checked_sender(sender: Sender) -> Handler[Request, HttpResponse]:
+    """`sender.send`, whose responses are checked as those of a middleware are."""
+
+    async def checked(request: Request) -> HttpResponse:
+        return _answer(await sender.send(request), request, sender.send, "connector")
+
+    return checked
+
+
+def _answer(response: Any, request: Request, maker: object, argument: str) -> HttpResponse:
+    if not isinstance(response, HttpResponse):
+        name = getattr(maker, "__qualname__", repr(maker))
+        kind = type(response).__name__
+        raise UsageError(f"{name} of {argument} gave {kind} instead of a response: is its return missing?", argument=argument)
+    response.belong_to(request)
+    return response

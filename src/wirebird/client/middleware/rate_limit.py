@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from math import inf, isfinite
+from math import inf
 from time import monotonic, time
 
 from ...errors import RequestTimeout, UsageError
 from ...models.dates import retry_after
 from ...models.message import Request
+from ...models.numbers import check_count, check_number
 from ...pipeline import Handler
 from ..bucket import Bucket
 from ..response import HttpResponse
@@ -64,12 +65,12 @@ class RateLimit:
         if rate is None and concurrency is None:
             raise UsageError("rate or concurrency must be given, or nothing is limited", argument="rate")
         if rate is not None:
-            _check_seconds("rate", rate, "a number of requests")
-        _check_seconds("per", per, "seconds")
-        _check_seconds("max_retry_after", max_retry_after, "seconds")
+            check_number("rate", rate, "a number of requests", above=True)
+        check_number("per", per, "seconds", above=True)
+        check_number("max_retry_after", max_retry_after, "seconds", above=True)
         for name, value in (("burst", burst), ("concurrency", concurrency)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise UsageError(f"{name} must be a positive number, not {value!r}", argument=name)
+            if value is not None:
+                check_count(name, value, 1)
         if by not in ("host", "origin") and not callable(by):
             raise UsageError(f"by must be 'host', 'origin' or a function, not {by!r}", argument="by")
         self.rate = rate
@@ -274,8 +275,3 @@ class _Gate:
         limit = request.options.timeouts.request_timeout
         peer = request.destination.authority
         return RequestTimeout(message, limit=limit, peer=peer, phase="waiting for the rate limit")
-
-
-def _check_seconds(name: str, value: object, what: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
-        raise UsageError(f"{name} must be {what} above 0, not {value!r}", argument=name)
