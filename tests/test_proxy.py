@@ -168,7 +168,8 @@ def test_what_is_no_proxy(host, auth, argument):
         wirebird.Proxy(host, auth)
     assert caught.value.argument == argument
     assert SECRET not in str(caught.value)
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None  # nor does a traceback show it
+    error = caught.value.__context__  # a traceback does not show it, and what reports errors may
+    assert error is None or SECRET not in f"{error}{error.args}"
 
 
 def test_a_context_is_for_https_proxies():
@@ -318,6 +319,34 @@ def test_everything_else_refuses_it(status, body):
         assert caught.value.status == status
         assert len(str(caught.value)) < 200
         assert ("Proxy(host, auth)" in str(caught.value)) == (status == 407)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 407 %b\r\n\r\n",
+        b"HTTP/1.1 403 no %b\r\n\r\n",
+        b"%b\r\n\r\n",
+        b"%b",
+        b"Proxy-Authorization: %b\r\n\r\n",
+        b"HTTP/1.1 200 Open\r\n%b\r\n\r\n",
+        b"HTTP/1.1 200 Open\r\nContent-Length: %b\r\n\r\n",
+    ],
+)
+def test_credentials_that_come_back_are_not_shown(answer):
+    told = f"Basic {basic(AUTH).split()[1]}"
+    connect = Connect("a:1", told)
+    with pytest.raises(wirebird.ProxyError) as caught:
+        connect.receive(answer % told.encode())
+        connect.receive(b"x" * 100_000)
+    assert caught.value.__cause__ is None or isinstance(caught.value.__cause__, wirebird.LimitExceeded)
+    assert told.split()[1][:8] not in f"{caught.value}{caught.value.__cause__}"
+
+
+def test_a_reason_is_shown_on_one_line():
+    with pytest.raises(wirebird.ProxyError) as caught:
+        Connect("a:1").receive(b"HTTP/1.1 403 not \x9b31m you\r\n\r\n")
+    assert str(caught.value) == r"the proxy refused the tunnel: 403 not \x9b31m you"
 
 
 @pytest.mark.parametrize(

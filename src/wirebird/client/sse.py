@@ -42,6 +42,7 @@ from ..errors import (
 from ..models.dates import retry_after
 from ..models.headers import HttpHeaders, check_value
 from ..models.message import Request
+from ..models.url import hide_userinfo
 from ..protocol.codings import CodingLimits
 from ..protocol.sse import EventParser, ServerEvent
 
@@ -175,7 +176,7 @@ class EventStream:
 
     def __repr__(self) -> str:
         doing = "closed" if self._closed else "open" if self.response is not None else "not connected"
-        return f"<EventStream {self.method} {self.url} {doing}>"
+        return f"<EventStream {self.method} {hide_userinfo(str(self.url))} {doing}>"
 
     @property
     def last_event_id(self) -> str:
