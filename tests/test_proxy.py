@@ -153,6 +153,7 @@ def test_credentials(host, auth, user, password):
         ("h:1", f"u:{SECRET}\r\nX: y", "auth"),
         ("h:1", f"u\0:{SECRET}", "auth"),
         ("h:1", f"u:{SECRET}\ud800", "auth"),
+        (f"http://u:{SECRET}\udcff@h", None, "host"),
         (f"http://u:{SECRET}%0d%0a@h", None, "auth"),
         (f"http://u%3Av:{SECRET}@h", None, "auth"),
         (f"http://u:{SECRET}@h", "u:p", "auth"),
