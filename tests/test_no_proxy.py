@@ -38,6 +38,7 @@ def is_direct(exceptions: str, url: str) -> bool:
         ({"http_proxy": " \t"}, None, None),
         ({"http_proxy": "a.proxy:1"}, A, None),
         ({"HTTP_PROXY": A, "http_proxy": A, "REQUEST_METHOD": "GET"}, None, None),  # Windows: both are one variable
+        ({"HTTP_PROXY": f"{A} ", "http_proxy": f"{A} ", "REQUEST_METHOD": "GET"}, None, None),
         ({"HTTP_PROXY": B, "http_proxy": A, "REQUEST_METHOD": "GET"}, A, None),
         ({"HTTP_PROXY": A, "http_proxy": A}, A, None),
     ],

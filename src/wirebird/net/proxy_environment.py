@@ -94,9 +94,10 @@ def read_environment(environment: Mapping[str, str]) -> EnvironmentProxies | Non
 def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str]:
     """The first of the variables that holds something, and what; both empty if none does."""
     for name in names:
-        value = environment.get(name, "").strip(" \t\r\n")
+        raw = environment.get(name, "")
+        value = raw.strip(" \t\r\n")
         # Windows makes no difference between the two cases, so there the lower-case one may be what a client of the server sent.
-        if value and not (name == "http_proxy" and "REQUEST_METHOD" in environment and environment.get("HTTP_PROXY") == value):
+        if value and not (name == "http_proxy" and "REQUEST_METHOD" in environment and environment.get("HTTP_PROXY") == raw):
             return name, value
     return "", ""
 
