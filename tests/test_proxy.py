@@ -331,7 +331,7 @@ def test_everything_else_refuses_it(status, body):
         b"%b",
         b"Proxy-Authorization: %b\r\n\r\n",
         b"HTTP/1.1 200 Open\r\n%b\r\n\r\n",
-        b"HTTP/1.1 200 Open\r\nContent-Length: %b\r\n\r\n",
+        b"HTTP/1.1 403 No\r\nContent-Length: %b\r\n\r\n",
     ],
 )
 def test_credentials_that_come_back_are_not_shown(answer):
@@ -359,7 +359,7 @@ def test_a_reason_is_shown_on_one_line():
         b"HTTP/2 200\r\n\r\n",
         b"HTTP/1.1 200 OK\n\n",
         b"HTTP/1.1 200 OK\r\nX\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 403 No\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 101 Switching\r\n\r\n",
         b"HTTP/1.1 100 x\r\n\r\n" * 17,
         b"HTTP/1.1 200 " + b"x" * 9000,
