@@ -20,7 +20,7 @@ from wirebird.client.auth import FunctionAuth, read_auth
 from wirebird.client.options import Options
 from wirebird.models.headers import HttpHeaders
 from wirebird.models.message import Request
-from wirebird.models.url import basic_value, destination, hide_userinfo, parse_url
+from wirebird.models.url import basic_value, check_host, destination, hide_userinfo, parse_url
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 
@@ -842,6 +842,12 @@ def test_no_password_in_messages(url):
     while error is not None:
         assert "sesame" not in str(error)
         error = error.__cause__
+
+
+def test_no_password_in_messages_about_host():
+    with pytest.raises(wirebird.InvalidHeader) as caught:
+        check_host("user:sesame@a.test")
+    assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def basic_value(user: str, password: str) -> str:
 def check_host(value: str, argument: str = "headers") -> None:
     """Raise `InvalidHeader` unless `value` may be the value of a Host field: a host, and a port if it is not the usual one."""
     if not _host_field(value):
-        raise InvalidHeader(f"{argument} must have a Host that is host[:port], not {value!r}", argument=argument)
+        raise InvalidHeader(f"{argument} must have a Host that is host[:port], not {_shown(value)}", argument=argument)
 
 
 def _sound_host(host: str) -> bool:
