@@ -235,9 +235,17 @@ RESPONSES = {
     ),
     "101-asked-but-declined": _client(OK + b"Content-Length: 2\r\n\r\nhi", "200 OK 1.1 keep 2", b"hi", END, switching=True),
     # -- CONNECT (RFC 9110 9.3.6)
-    "connect": _client(OK + b"\r\n\x16\x03\x01", "200 OK 1.1 keep eof", b"\x16\x03\x01", method=b"CONNECT"),
-    "connect-with-length": _client(OK + b"Content-Length: 5\r\n\r\nhello!", "200 OK 1.1 keep 5", b"hello!", method=b"CONNECT"),
-    "connect-chunked": _client(CHUNKED + b"x", "200 OK 1.1 keep chunked", b"x", method=b"CONNECT"),
+    "connect": _client(OK + b"\r\n\x16\x03\x01", "200 OK 1.1 keep tunnel", b"\x16\x03\x01", method=b"CONNECT"),
+    "connect-with-length": _client(
+        OK + b"Content-Length: 5\r\n\r\nhello!", "200 OK 1.1 keep tunnel", b"hello!", method=b"CONNECT"
+    ),
+    "connect-chunked": _client(CHUNKED + b"x", "200 OK 1.1 keep tunnel", b"x", method=b"CONNECT"),
+    "connect-both-lengths": _client(
+        OK + b"Transfer-Encoding: gzip\r\nContent-Length: x\r\n\r\nyz", "200 OK 1.1 keep tunnel", b"yz", method=b"CONNECT"
+    ),
+    "connect-refused-both-lengths": _bad_response(
+        b"HTTP/1.1 403 F\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n", method=b"CONNECT"
+    ),
     "connect-204": _client(b"HTTP/1.1 204 N\r\n\r\nxyz", "204 N 1.1 keep 0", b"xyz", method=b"CONNECT"),
     "connect-refused": _client(
         b"HTTP/1.1 407 P\r\nContent-Length: 2\r\n\r\nno", "407 P 1.1 keep 2", b"no", END, method=b"CONNECT"
@@ -250,7 +258,7 @@ RESPONSES = {
         method=b"CONNECT",
     ),
     "connect-established-reason": _client(
-        b"HTTP/1.0 200 Connection established\r\n\r\n", "200 Connection established 1.0 close eof", method=b"CONNECT"
+        b"HTTP/1.0 200 Connection established\r\n\r\n", "200 Connection established 1.0 close tunnel", method=b"CONNECT"
     ),
     # -- chunked (RFC 9112 7.1)
     "chunked": _client(CHUNKED + b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", "200 OK 1.1 keep chunked", b"hello world", END),
@@ -332,7 +340,7 @@ RESPONSES = {
     "eof-before-last-empty-line": _cut_short(CHUNKED + b"0\r\nX: y\r\n"),
     "eof-in-last-empty-line": _cut_short(CHUNKED + b"0\r\n\r"),
     "eof-behind-message": _client(OK + b"Content-Length: 0\r\n\r\n", "200 OK 1.1 keep 0", END, eof=True),
-    "eof-in-tunnel": _client(OK + b"\r\nx", "200 OK 1.1 keep eof", b"x", method=b"CONNECT", eof=True),
+    "eof-in-tunnel": _client(OK + b"\r\nx", "200 OK 1.1 keep tunnel", b"x", method=b"CONNECT", eof=True),
 }
 
 REQUESTS = {

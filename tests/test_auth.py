@@ -20,7 +20,7 @@ from wirebird.client.auth import FunctionAuth, read_auth
 from wirebird.client.options import Options
 from wirebird.models.headers import HttpHeaders
 from wirebird.models.message import Request
-from wirebird.models.url import basic_value, destination, hide_userinfo, parse_url
+from wirebird.models.url import basic_value, check_host, destination, hide_userinfo, parse_url
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 
@@ -92,6 +92,7 @@ def test_what_cannot_be_credentials(make, argument):
         make()
     assert caught.value.argument == argument
     assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None  # what reports errors may look there, too
 
 
 class Callable:
@@ -384,6 +385,48 @@ def test_many_at_once_never_share_a_count(loop):
             assert guard.refused <= 40
 
     run(main, loop)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_retry_has_a_count_and_a_signature_of_its_own(known):
+    """RFC 7616 3.4: nc counts the requests that were sent, and a server may take the same one twice for a replay."""
+
+    async def main():
+        guard = Guard("SHA-256")
+        auth = wirebird.DigestAuth("user", "secret")
+        signed = []
+        failures = [0]
+
+        async def handle(asked, wire):
+            before = len(guard.accepted)
+            if failures[0] and asked.headers.get("authorization"):
+                assert guard.fault(asked, read_answer(asked.headers["authorization"])) is None
+                failures[0] -= 1
+                await wire.respond(503, [], b"later")
+                return
+            await guard.handle(asked, wire)
+            assert len(guard.accepted) - before <= 1
+
+        retries = wirebird.Retry(2, backoff=0)
+        async with Origin() as origin, wirebird.HTTPClient(retries=retries) as client:
+            origin.on("/secret", handle)
+            if known:
+                assert (await client.get(origin.url("/secret"), auth=auth)).status_code == 200
+            failures[0] = 2
+            response = await client.get(origin.url("/secret"), auth=auth)
+            assert response.status_code == 200
+            assert (guard.faults, guard.refused) == ([], 1)
+            assert guard.accepted[-1]["nc"] == ("00000004" if known else "00000003")
+
+            def sign(request):
+                signed.append(len(signed))
+                request.headers["X-Signature"] = str(signed[-1])
+
+            response = await client.get(origin.url("/status/503"), auth=sign)
+            assert (response.status_code, signed) == (503, [0, 1, 2])
+            assert [asked.headers["x-signature"] for asked in origin.asked[-3:]] == ["0", "1", "2"]
+
+    run(main)
 
 
 @pytest.mark.parametrize("tell", [True, False])
@@ -799,6 +842,12 @@ def test_no_password_in_messages(url):
     while error is not None:
         assert "sesame" not in str(error)
         error = error.__cause__
+
+
+def test_no_password_in_messages_about_host():
+    with pytest.raises(wirebird.InvalidHeader) as caught:
+        check_host("user:sesame@a.test")
+    assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -255,12 +255,15 @@ SECRETS = [
     ("Cookie", "a=1"),
     ("cookie", "b=2"),
     ("Proxy-Authorization", "Basic x"),
+    ("X-API-Key", "k"),
+    ("Private-Token", "t"),
     ("X-Own", "kept"),
 ]
 
 
 def secrets(asked: Any) -> set[str]:
-    return {name.lower() for name in asked.headers} & {"authorization", "cookie", "proxy-authorization"}
+    secret = {"authorization", "cookie", "proxy-authorization", "x-api-key", "private-token"}
+    return {name.lower() for name in asked.headers} & secret
 
 
 @pytest.mark.parametrize("settings", [{}, {"handle_cookies": True}])
@@ -282,7 +285,8 @@ def test_credentials_stay_with_their_origin(settings, how):
                     )
                     seen = (await response.json())["headers"]
                     first = origin.asked[-2 if how != "port" else -1]
-                    assert secrets(first) == {"authorization", "cookie"}  # there is no proxy: what is for one stays here
+                    # There is no proxy: what is for one stays here.
+                    assert secrets(first) == {"authorization", "cookie", "x-api-key", "private-token"}
                     last = (other if how == "port" else origin).asked[-1]
                     assert last.headers["x-own"] == "kept"
                     if how == "case":

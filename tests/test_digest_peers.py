@@ -18,6 +18,7 @@ import wirebird
 from digest_guard import read_answer
 from httpd import REALM, apache, httpbin, lighttpd
 from origin import run
+from proxies import HttpProxy
 from raw_peer import check_settled
 from test_auth import counts, refusal, request_for
 
@@ -165,6 +166,26 @@ def test_apache_refuses(httpd):
             response = await client.get("/basic/page", auth=wirebird.DigestAuth("user", "secret"))
             assert (response.status_code, log.take()) == (401, [401])
             assert client.stats()["opened"] == 1
+
+    run(main)
+
+
+def test_apache_behind_a_proxy(httpd):
+    """A proxy that forwards is asked for the whole URL; the origin sees what is left, and that is the uri (RFC 7616 3.4)."""
+
+    async def main():
+        log = Log()
+        paths = ("/digest/page", "/digest/page?a=b%20c&d")
+        auth = wirebird.DigestAuth("user", "secret")
+        async with HttpProxy(auth="wire:b1rd") as proxy:
+            settings: dict[str, Any] = {"auth": auth, "base_url": httpd, "network_middlewares": [log]}
+            async with wirebird.HTTPClient(proxy=wirebird.Proxy(proxy.url, "wire:b1rd"), **settings) as client:
+                for path in paths:
+                    response = await client.get(path)
+                    assert (response.status_code, await response.content()) == (200, b"digest")
+                    assert read_answer(log.exchanges[-1][0].headers["authorization"])["uri"] == path
+                assert log.take() == [401, 200, 200]
+            assert {head.target.decode() for head in proxy.asked} == {f"{httpd}{path}" for path in paths}
 
     run(main)
 

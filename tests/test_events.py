@@ -107,6 +107,7 @@ def test_as_a_context_manager_it_is_connected_at_once() -> None:
         async with Peer(Script(stream(b"id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\n\n"))) as peer, HTTPClient() as client:
             events = client.events(peer.url(), last_event_id="0", reconnect=False)
             assert "not connected" in repr(events)
+            assert "secret" not in repr(client.events(peer.url().replace("//", "//user:secret@")))
             async with events as same:
                 assert same is events
                 assert events.response is not None

@@ -154,6 +154,16 @@ def test_whatever_passes_has_as_many_lines_as_pairs(pairs):
     assert block.count(b"\n") == block.count(b"\r") == len(pairs)
 
 
+@pytest.mark.parametrize("name", ["Authorization", "proxy-authorization", "Cookie", "X-Api-Key", "X-Auth-Token"])
+@pytest.mark.parametrize("value", ["Bearer hunter2\n", "hunter2\0", b"hunter2", "hunter2\ud800"])
+def test_a_secret_that_may_not_be_sent_is_not_shown(name, value):
+    with pytest.raises(InvalidHeader) as caught:
+        encode_fields([("X-Plain", "plain"), (name, value)])
+    assert "hunter2" not in f"{caught.value}{caught.value.__context__}"
+    with pytest.raises(InvalidHeader, match="plain"):
+        encode_fields([("X-Plain", "plain\n")])
+
+
 def test_split_list():
     assert split_list("Close, ,\tKeep-Alive ,") == ["close", "keep-alive"]
     assert split_list("") == []

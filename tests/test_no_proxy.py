@@ -38,6 +38,7 @@ def is_direct(exceptions: str, url: str) -> bool:
         ({"http_proxy": " \t"}, None, None),
         ({"http_proxy": "a.proxy:1"}, A, None),
         ({"HTTP_PROXY": A, "http_proxy": A, "REQUEST_METHOD": "GET"}, None, None),  # Windows: both are one variable
+        ({"HTTP_PROXY": f"{A} ", "http_proxy": f"{A} ", "REQUEST_METHOD": "GET"}, None, None),
         ({"HTTP_PROXY": B, "http_proxy": A, "REQUEST_METHOD": "GET"}, A, None),
         ({"HTTP_PROXY": A, "http_proxy": A}, A, None),
     ],
@@ -177,7 +178,15 @@ def test_rubbish_in_exceptions_is_named(name, entry):
     with pytest.raises(wirebird.UsageError) as caught:
         EnvironmentProxies({"all_proxy": A, name: f"fine.test,{entry}"})
     assert caught.value.argument == name
-    assert name in str(caught.value)
+    assert f"entry 2 of the environment variable {name}" in str(caught.value)
+
+
+def test_rubbish_in_exceptions_is_not_shown():
+    """Whoever mistakes it for the proxy's variable has a password in it."""
+    for value in ("http://user:secret@proxy.test:1", "http://user:se,secret@proxy.test", "user:secret@proxy.test"):
+        with pytest.raises(wirebird.UsageError) as caught:
+            EnvironmentProxies({"no_proxy": value})
+        assert "se" not in str(caught.value).replace("entry", "")
 
 
 def test_the_environment_is_read_when_the_client_is_made(monkeypatch):

@@ -51,6 +51,12 @@ def tls_error(cause: BaseException | None) -> TLSError:
     return error
 
 
+def proxy_error(cause: BaseException | None) -> ProxyError:
+    error = ProxyError("the proxy cannot be reached")
+    error.__cause__ = cause
+    return error
+
+
 # -- what may pass -----------------------------------------------------------------------------------------------------------
 
 NEVER_SENT = [
@@ -60,6 +66,8 @@ NEVER_SENT = [
     ConnectionLost("the peer left", phase="connecting"),
     tls_error(ConnectionResetError()),
     ProxyError("refused", status=503),
+    proxy_error(ConnectError("refused")),
+    proxy_error(DNSError("no such name")),
 ]
 PERHAPS_SENT = [
     ConnectionLost("gone", phase="waiting for the response"),
@@ -76,6 +84,7 @@ NO_USE = [
     tls_error(OSError()),
     ProxyError("who are you", status=407),
     ProxyError("refused"),
+    proxy_error(InvalidResponse("garbage")),
     PoolTimeout("all busy"),
     RequestTimeout("over"),
     InvalidResponse("garbage"),

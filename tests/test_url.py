@@ -72,7 +72,7 @@ def test_encoded_goes_out_byte_for_byte():
     assert destination(url).target == "/%7e%zz/a%2fb/../c?x=%31&y='"
 
 
-@pytest.mark.parametrize("control", [chr(i) for i in [*range(32), 127]])
+@pytest.mark.parametrize("control", [chr(i) for i in [*range(32), 127, 0xD800, 0xDFFF]])
 @pytest.mark.parametrize(
     "form", ["http://h{}/", "http://{}h/", "http://h/a{}b", "http://h/?a{}b", "http://h/{}", "{}http://h/", "ht{}tp://h/"]
 )

@@ -152,6 +152,8 @@ def check_name(text: str, argument: str) -> str:
         check_value(text, argument)
         text.encode()
     except (InvalidHeader, UnicodeEncodeError):
-        what = "text without control characters (RFC 9110 5.5)" if isinstance(text, str) else f"str, not {type(text).__name__}"
-        raise InvalidHeader(f"{argument} must be {what}", argument=argument) from None
-    return text
+        pass  # these hold the text, and would be the context of what is raised here
+    else:
+        return text
+    what = "text without control characters (RFC 9110 5.5)" if isinstance(text, str) else f"str, not {type(text).__name__}"
+    raise InvalidHeader(f"{argument} must be {what}", argument=argument)

@@ -235,15 +235,15 @@ class HTTPClient(Verbs):
                 from .middleware.redirects import follow_redirects
 
                 layers.append(follow_redirects(limit))
-            if auth:
-                from .middleware.auth import authenticate
-
-                layers.append(authenticate)
             if retries:
                 from .middleware.retries import Retries
 
                 self._retrying = self._retrying or Retries()
                 layers.append(self._retrying)
+            if auth:  # within retries: what a server has seen once, a nonce count or a time, is not for a second attempt
+                from .middleware.auth import authenticate
+
+                layers.append(authenticate)
             if cookies or self._jar is not None:
                 from .middleware.cookies import handle_cookies
 

@@ -174,7 +174,8 @@ class Retry:
     budget               a `RetryBudget` over all requests of the client; None for no limit
 
     Errors that are tried again: `ConnectError`, `DNSError` and `ConnectTimeout`, for any method; `ConnectionLost`, `ReadTimeout`
-    and `IncompleteBody`, for `methods`; a `ProxyError` with one of `statuses`.  Raises `UsageError` for a bad argument.
+    and `IncompleteBody`, for `methods`; a `ProxyError` with one of `statuses`, or of a proxy that cannot be reached.  Raises
+    `UsageError` for a bad argument.
     """
 
     attempts: int = 2
@@ -214,7 +215,8 @@ class Retry:
         if isinstance(outcome, tuple):
             return outcome[0] in self.statuses and method in self.methods
         if isinstance(outcome, ProxyError):
-            return outcome.status in self.statuses  # the tunnel was refused, so the request stayed here
+            # The tunnel was refused, or the proxy is not there, so the request stayed here.
+            return outcome.status in self.statuses or isinstance(outcome.__cause__, _NEVER_SENT)
         return _was_never_sent(outcome) or (isinstance(outcome, _PERHAPS_SENT) and method in self.methods)
 
 

@@ -41,6 +41,7 @@ from ..models.dates import retry_after
 from ..models.headers import HttpHeaders, check_value
 from ..models.message import Request
 from ..models.numbers import check_count, check_number
+from ..models.url import hide_userinfo
 from ..protocol.codings import CodingLimits
 from ..protocol.sse import EventParser, ServerEvent
 from .defaults import override
@@ -178,7 +179,7 @@ class EventStream:
 
     def __repr__(self) -> str:
         doing = "closed" if self._closed else "open" if self.response is not None else "not connected"
-        return f"<EventStream {self.method} {self.url} {doing}>"
+        return f"<EventStream {self.method} {hide_userinfo(str(self.url))} {doing}>"
 
     @property
     def last_event_id(self) -> str:

@@ -52,10 +52,14 @@ def check_token(text: str, argument: str) -> str:
     return text
 
 
-def check_value(text: str, argument: str) -> str:
-    """Return `text` if it may stand in a field value (RFC 9110 5.5), else raise `InvalidHeader` naming `argument`."""
+def check_value(text: str, argument: str, *, secret: bool = False) -> str:
+    """Return `text` if it may stand in a field value (RFC 9110 5.5), else raise `InvalidHeader` naming `argument`.
+
+    One that is `secret` is not shown then: a token that was read from a file, for one, and ends with the line.
+    """
     if not isinstance(text, str) or not _is_value(text):
-        raise InvalidHeader(f"{argument} must be text without control characters (RFC 9110 5.5), not {text!r}", argument=argument)
+        shown = "" if secret else f", not {text!r}"
+        raise InvalidHeader(f"{argument} must be text without control characters (RFC 9110 5.5){shown}", argument=argument)
     return text
 
 
@@ -73,9 +77,11 @@ def encode_fields(fields: Iterable[tuple[str, str]], argument: str = "headers") 
             return block.replace("\0", ": ").encode()
     except (TypeError, UnicodeEncodeError):
         pass
+    from .redaction import is_secret, read_hide  # for errors only
+
     for name, value in fields:
         check_token(name, f"{argument} name")
-        check_value(value, f"{argument}[{name!r}]")
+        check_value(value, f"{argument}[{name!r}]", secret=is_secret(name, read_hide(True)))
     raise InvalidHeader(f"{argument} must hold text that UTF-8 can encode", argument=argument)
 
 

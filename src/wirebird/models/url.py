@@ -87,12 +87,13 @@ def parse_url(url: str | URL, argument: str = "url") -> URL:
         return url
     if not isinstance(url, str):
         raise InvalidURL(f"{argument} must be str or yarl.URL, not {type(url).__name__}", argument=argument)
-    # Everything after the authority may hold spaces, which yarl quotes; CR, LF and tabs it would drop without a word.
+    # Everything after the authority may hold spaces, which yarl quotes; CR, LF, tabs and lone surrogates it would drop without a
+    # word, those of a password that is no UTF-8 in the environment, for one.
     found = _authority(url)
     authority = found[1] if found else ""
-    bad = _forbidden(authority) or re.search(r"[\x00-\x1f\x7f]", url)
+    bad = _forbidden(authority) or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", url)
     if bad or url[:1] == " ":
-        raise InvalidURL(f"{argument} holds a control character, space or backslash: {_shown(url)}", argument=argument)
+        raise InvalidURL(f"{argument} holds a control character, space, backslash or surrogate: {_shown(url)}", argument=argument)
     if found and not authority:
         raise InvalidURL(f"{argument} has no host: {_shown(url)}", argument=argument)
     if authority:
@@ -185,7 +186,7 @@ def basic_value(user: str, password: str) -> str:
 def check_host(value: str, argument: str = "headers") -> None:
     """Raise `InvalidHeader` unless `value` may be the value of a Host field: a host, and a port if it is not the usual one."""
     if not _host_field(value):
-        raise InvalidHeader(f"{argument} must have a Host that is host[:port], not {value!r}", argument=argument)
+        raise InvalidHeader(f"{argument} must have a Host that is host[:port], not {_shown(value)}", argument=argument)
 
 
 def _sound_host(host: str) -> bool:

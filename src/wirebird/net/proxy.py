@@ -152,17 +152,20 @@ def _read_auth(auth: object) -> tuple[str, str]:
 
 def _check_credentials(scheme: str, user: str, password: str) -> None:
     """Raise `UsageError`, without showing them, for credentials that cannot be sent."""
+    socks = scheme in ("socks5", "socks5h")
+    fault = ""
     try:
         f"{user}{password}".encode()
-        if scheme in ("socks5", "socks5h"):
-            check_credential(user, "user")
-            check_credential(password, "password")
-            return
-        check_value(user, "auth")
-        check_value(password, "auth")
+        if not socks:
+            check_value(f"{user}{password}", "auth")
     except UnicodeEncodeError:
-        raise UsageError("auth must be text that UTF-8 can encode", argument="auth") from None
+        fault = "auth must be text that UTF-8 can encode"
     except InvalidHeader:
-        raise UsageError("auth must be text without control characters", argument="auth") from None
-    if ":" in user:
+        fault = "auth must be text without control characters"
+    if fault:  # raised here, for those errors hold the credentials, and would be its context
+        raise UsageError(fault, argument="auth")
+    if socks:
+        check_credential(user, "user")
+        check_credential(password, "password")
+    elif ":" in user:
         raise UsageError("the user of an HTTP proxy must not hold a colon (RFC 7617 2)", argument="auth")

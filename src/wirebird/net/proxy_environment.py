@@ -94,9 +94,10 @@ def read_environment(environment: Mapping[str, str]) -> EnvironmentProxies | Non
 def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str]:
     """The first of the variables that holds something, and what; both empty if none does."""
     for name in names:
-        value = environment.get(name, "").strip(" \t\r\n")
+        raw = environment.get(name, "")
+        value = raw.strip(" \t\r\n")
         # Windows makes no difference between the two cases, so there the lower-case one may be what a client of the server sent.
-        if value and not (name == "http_proxy" and "REQUEST_METHOD" in environment and environment.get("HTTP_PROXY") == value):
+        if value and not (name == "http_proxy" and "REQUEST_METHOD" in environment and environment.get("HTTP_PROXY") == raw):
             return name, value
     return "", ""
 
@@ -113,14 +114,13 @@ def _read_proxy(environment: Mapping[str, str], names: tuple[str, ...]) -> Proxy
 
 def _read_exceptions(environment: Mapping[str, str]) -> tuple[_Exception, ...]:
     name, value = _first(environment, _EXCEPT)
-    found = []
-    for entry in _separators(value):
-        if entry:
-            one = _read_exception(entry)
-            if one is None:
-                shown = entry[:80]
-                raise UsageError(f"the environment variable {name} holds what is no host or block: {shown!r}", argument=name)
-            found.append(one)
+    found: list[_Exception] = []
+    for entry in filter(None, _separators(value)):
+        one = _read_exception(entry)
+        if one is None:  # it is not shown: it may be a URL with a password, or what a comma in one has left of it
+            number = len(found) + 1
+            raise UsageError(f"entry {number} of the environment variable {name} is no host or block", argument=name)
+        found.append(one)
     return tuple(found)
 
 

@@ -2,15 +2,18 @@
 
 The request holds what is meant for the proxy and nothing else: the target, its credentials, and who asks.  Any 2xx opens the
 tunnel, whatever its reason phrase and its fields say; 1xx are passed over; anything else is a refusal.
+
+Once credentials were sent, errors quote nothing of the answer: it may send them back.
 """
 
 from __future__ import annotations
 
 from .._version import VERSION
-from ..errors import ProtocolError, ProxyError
+from ..errors import LimitExceeded, ProtocolError, ProxyError
 from ..models.headers import encode_fields
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import ResponseHead
+from ..models.redaction import printable
 from .http1 import request_line
 from .http1_parser import Parser, State
 
@@ -51,7 +54,11 @@ class Connect:
         """Take bytes of the proxy; there is nothing to answer.  Raises `ProxyError` for a refusal or for what is no HTTP."""
         try:
             events = self._parser.receive(data, len(data))
+        except LimitExceeded as error:
+            raise ProxyError(f"the proxy's answer is too large: {error.message}") from error
         except ProtocolError as error:
+            if self._credentials is not None:
+                raise ProxyError("the proxy's answer is no HTTP/1.1") from None
             raise ProxyError(f"the proxy's answer is no HTTP/1.1: {error.message}") from error
         for event in events:
             if isinstance(event, bytes):
@@ -62,7 +69,9 @@ class Connect:
 
     def _refusal(self, head: ResponseHead) -> ProxyError:
         self.code = head.status
-        reason = head.reason.decode("latin-1")[:_REASON]
-        missing = head.status == 407 and self._credentials is None
-        hint = ", it wants credentials: Proxy(host, auth)" if missing else ""
-        return ProxyError(f"the proxy refused the tunnel: {head.status} {reason}{hint}", status=head.status)
+        message = f"the proxy refused the tunnel: {head.status}"
+        if self._credentials is None:
+            reason = printable(head.reason.decode("latin-1"), _REASON)
+            hint = ", it wants credentials: Proxy(host, auth)" if head.status == 407 else ""
+            message += (f" {reason}" if reason else "") + hint
+        return ProxyError(message, status=head.status)

@@ -36,8 +36,12 @@ _FORBIDDEN_TRAILERS = re.compile(
 )
 
 
-def parse_response_head(raw: bytes) -> ResponseHead:
-    """Read the head of a response; `raw` ends with its empty line.  Raises `InvalidResponse` for anything but clean HTTP/1.x."""
+def parse_response_head(raw: bytes, method: bytes = b"") -> ResponseHead:
+    """Read the head of a response to `method`; `raw` ends with its empty line.
+
+    What opens a tunnel may declare any length, and it means nothing (RFC 9110 9.3.6).  Raises `InvalidResponse` for anything else
+    but clean HTTP/1.x.
+    """
     found = _response(raw)
     if found is None:
         raise InvalidResponse(_blame(raw, b"HTTP/1."))
@@ -45,7 +49,10 @@ def parse_response_head(raw: bytes) -> ResponseHead:
     status = int(code)
     minor = 0 if version == b"0" else 1  # RFC 9110 2.5: a higher minor version is read as the highest known
     low = raw.lower()
-    length = _declared(low, UNTIL_CLOSE, minor, strict=False, error=InvalidResponse)
+    if method == b"CONNECT" and 200 <= status < 300:
+        length = TUNNEL
+    else:
+        length = _declared(low, UNTIL_CLOSE, minor, strict=False, error=InvalidResponse)
     if status < 200 or status == 204 or status == 304:
         length = 0
     return ResponseHead(status, reason or b"", minor, raw, raw.find(b"\n") + 1, length, _keep_alive(low, minor))

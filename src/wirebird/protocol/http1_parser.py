@@ -283,7 +283,7 @@ class Parser:
             events.append(request)
             self._begin_body(TUNNEL if request.method == b"CONNECT" else request.length, events)
             return pos
-        response = parse_response_head(raw)
+        response = parse_response_head(raw, self._method)
         if response.status < 200:
             self._interim(response, events)
             return pos

@@ -2,7 +2,8 @@
 
 The next request is built from the one before, never edited in place.  Where the origin changes (scheme, host or port, so https
 to http as well), everything that was meant for the old origin stays behind: every Authorization, Cookie and Proxy-Authorization
-field, the cookies of the call, and a Host field of its own.  Once gone they stay gone, wherever the chain leads.
+field, every other one with the name of a secret, as `X-Api-Key`, the cookies of the call, and a Host field of its own.  Once gone
+they stay gone, wherever the chain leads.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from yarl import URL
 from ...errors import BodyConsumed, InvalidResponse, InvalidURL, TooManyRedirects, WirebirdError
 from ...models.headers import HttpHeaders, split_list
 from ...models.message import Request
+from ...models.redaction import is_secret, read_hide
 from ...models.url import destination, parse_url
 from ...pipeline import Handler, Middleware
 from ..response import HttpResponse
@@ -22,7 +24,9 @@ from ..response import HttpResponse
 __all__ = ["follow_redirects", "next_request"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_SECRETS: Final = ("authorization", "cookie", "cookie2", "proxy-authorization", "www-authenticate", "host")
+# Beside those that are named like secrets: authorization, cookie, proxy-authorization and more.
+_OF_THE_ORIGIN: Final = ("host", "www-authenticate")
+_SECRET_NAMES: Final = read_hide(True)
 _ABOUT_CONTENT: Final = (
     "content-length",
     "content-type",
@@ -118,7 +122,7 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
 
 
 def _leave_secrets(headers: HttpHeaders) -> None:
-    for name in _SECRETS:
+    for name in {*_OF_THE_ORIGIN, *(name for name in headers if is_secret(name, _SECRET_NAMES))}:
         headers.popall(name, None)
     for value in headers.popall("connection", []):
         # Fields that were nominated for one hop were nominated for that origin's (RFC 9110 7.6.1).
