@@ -235,9 +235,11 @@ class HttpResponse:
     def raise_for_status(self) -> HttpResponse:
         """Raise `StatusError` for 4xx and 5xx; else give the response itself."""
         if self.head.status >= 400:
+            from ..models.redaction import shown_url
+
             request = self.request
             raise StatusError(
-                f"{request.method} {request.url.with_user(None)} was answered with {self.head.status} {self.reason}".rstrip(),
+                f"{request.method} {shown_url(request.destination)} was answered with {self.head.status} {self.reason}".rstrip(),
                 response=self,
                 peer=request.destination.authority,
             )

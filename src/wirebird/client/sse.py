@@ -42,6 +42,7 @@ from ..errors import (
 from ..models.dates import retry_after
 from ..models.headers import HttpHeaders, check_value
 from ..models.message import Request
+from ..models.redaction import hidden_field, read_hide, shown_url
 from ..protocol.codings import CodingLimits
 from ..protocol.sse import EventParser, ServerEvent
 
@@ -175,7 +176,8 @@ class EventStream:
 
     def __repr__(self) -> str:
         doing = "closed" if self._closed else "open" if self.response is not None else "not connected"
-        return f"<EventStream {self.method} {self.url} {doing}>"
+        url = hidden_field("location", str(self.url), read_hide(True))
+        return f"<EventStream {self.method} {url} {doing}>"
 
     @property
     def last_event_id(self) -> str:
@@ -387,5 +389,6 @@ def _status_error(response: HttpResponse) -> StatusError:
     except StatusError as error:
         return error
     request = response.request
-    message = f"{request.method} {request.url.with_user(None)} was answered with {response.status_code}, which is no event stream"
+    url = shown_url(request.destination)
+    message = f"{request.method} {url} was answered with {response.status_code}, which is no event stream"
     return StatusError(message, response=response, peer=_peer_of(response))
