@@ -42,7 +42,8 @@ from ..errors import (
 from ..models.dates import retry_after
 from ..models.headers import HttpHeaders, check_value
 from ..models.message import Request
-from ..models.redaction import hidden_field, read_hide, shown_url
+from ..models.redaction import shown_url
+from ..models.url import hide_userinfo
 from ..protocol.codings import CodingLimits
 from ..protocol.sse import EventParser, ServerEvent
 
@@ -176,8 +177,7 @@ class EventStream:
 
     def __repr__(self) -> str:
         doing = "closed" if self._closed else "open" if self.response is not None else "not connected"
-        url = hidden_field("location", str(self.url), read_hide(True))
-        return f"<EventStream {self.method} {url} {doing}>"
+        return f"<EventStream {self.method} {hide_userinfo(str(self.url))} {doing}>"
 
     @property
     def last_event_id(self) -> str:
