@@ -833,6 +833,8 @@ def test_userinfo_that_cannot_be_basic(userinfo):
         "http://a@b:sesame@host:x/",
         "http://user:sesame@ho st/",
         "http://user:sesame@[::1/",
+        "ftp://host/?token=sesame",
+        "http:///?a=b&api_key=sesame",
     ],
 )
 def test_no_password_in_messages(url):

@@ -226,10 +226,11 @@ def test_userinfo_becomes_basic_auth():
             assert response.ok
             await client.get(f"http://user:pw@{origin.address}/echo", headers={"Authorization": "Bearer mine"})
             assert origin.asked[1].headers.get_list("authorization") == ["Bearer mine"]
-            response = await client.get(f"http://user:secret@{origin.address}/status/404")
+            response = await client.get(f"http://user:secret@{origin.address}/status/404?x=1&api_key=secret")
             with pytest.raises(wirebird.StatusError) as caught:
                 response.raise_for_status()
             assert "secret" not in str(caught.value)
+            assert "/status/404?x=1&api_key=***" in str(caught.value)
 
     run(main)
 

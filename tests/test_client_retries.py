@@ -527,7 +527,10 @@ def test_what_can_be_read_once_is_sent_once():
                 port = place.getsockname()[1]
             with pytest.raises(wirebird.ConnectError) as caught:
                 await client.put(f"http://127.0.0.1:{port}/", data=pieces())
-            assert not hasattr(caught.value, "__notes__")
+            assert caught.value.__notes__ == ["it was not tried again: its body can be read only once"]
+            with pytest.raises(wirebird.InvalidURL) as caught_too:
+                await client.put("http://127.0.0.1:99999/", data=pieces())
+            assert not hasattr(caught_too.value, "__notes__")
 
     run(main)
 

@@ -200,6 +200,7 @@ _name = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.!#$%&'*+^`|~", min_size=
 @given(st.lists(st.tuples(_name, _value), max_size=6), st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
 @example([("X-A", "@file"), ("X-B", ";"), ("X-C", "\u200b\u202e\ufeff")], b"\x1b[2J\x07\r\n")
 @example([], b"\xff'\\x41\\n%")
+@example([], b"--boundary\r\n\0%s")
 def test_any_fields_and_any_body(fields: list[tuple[str, str]], body: bytes) -> None:
     async def main() -> None:
         async with Origin() as origin, HTTPClient() as client:

@@ -23,6 +23,7 @@ import wirebird
 from origin import FOX, Asked, Origin, Wire, code, pattern, run
 from wirebird import HarRecorder, HTTPClient, HttpResponse, Request, TCPConnector, UsageError
 from wirebird.client.har_content import content, params, post_data
+from wirebird.testing import MockTransport
 
 # -- the format: every field that HAR 1.2 requires, and its type ---------------------------------------------------------------
 
@@ -275,6 +276,22 @@ def test_another_reader_takes_it(tmp_path: Path) -> None:
         assert pages.creator["name"] == "wirebird"
 
     run(main)
+
+
+def test_a_cookie_without_a_name_is_a_secret_too() -> None:
+    har = HarRecorder()
+
+    async def main() -> None:
+        answer = MockTransport(lambda request: HttpResponse.make())
+        async with HTTPClient(connector=answer, observers=[har]) as client:
+            await client.get("http://example.org/", headers={"Cookie": "hidden; a=hidden"})
+
+    run(main)
+    assert har.to_dict()["log"]["entries"][0]["request"]["cookies"] == [
+        {"name": "", "value": "***"},
+        {"name": "a", "value": "***"},
+    ]
+    assert "hidden" not in json.dumps(har.to_dict())
 
 
 def test_secrets_are_replaced() -> None:

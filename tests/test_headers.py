@@ -160,8 +160,9 @@ def test_a_secret_that_may_not_be_sent_is_not_shown(name, value):
     with pytest.raises(InvalidHeader) as caught:
         encode_fields([("X-Plain", "plain"), (name, value)])
     assert "hunter2" not in f"{caught.value}{caught.value.__context__}"
-    with pytest.raises(InvalidHeader, match="plain"):
-        encode_fields([("X-Plain", "plain\n")])
+    with pytest.raises(InvalidHeader, match=r"headers\['X-Plain'\] .* has '\\n' at 5") as caught:
+        encode_fields([("X-Plain", "plain\n")])  # nor any other value: who knows what it is
+    assert "plain" not in str(caught.value)
 
 
 def test_split_list():

@@ -575,6 +575,12 @@ def test_replaced_is_checked():
         assert caught.value.argument == argument
 
 
+def test_a_made_response_is_framed_as_its_fields_say():
+    assert HttpResponse.make(headers={"Transfer-Encoding": "chunked"}, body=b"abc").chunked
+    assert HttpResponse.make(body=iter([b"abc"])).chunked
+    assert not HttpResponse.make(body=b"abc").chunked
+
+
 def test_the_end_of_a_body_can_be_known():
     async def main():
         async with Origin() as origin, HTTPClient() as client:

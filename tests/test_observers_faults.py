@@ -13,8 +13,9 @@ import pytest
 import wirebird
 from raw_peer import OK, Peer, answer, check_settled, run
 from test_cancellation import WORKS, download_some, small, upload, world
-from wirebird import HTTPClient, TCPConnector, Timeouts
+from wirebird import HTTPClient, HttpResponse, TCPConnector, Timeouts
 from wirebird.client.exchange import PHASES
+from wirebird.testing import MockTransport
 
 LOOPS = ["asyncio", "uvloop"]
 _ORDER = {phase: at for at, phase in enumerate(PHASES)}
@@ -375,6 +376,30 @@ def test_what_stands_in_for_the_network_gives_no_response():
             with pytest.raises(wirebird.UsageError):  # the client's, of what the connector gave
                 await client.get("http://fake.example/")
             assert books.outcomes() == ["failed"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_response_that_one_client_hands_on_to_another(reads):
+    async def pieces():
+        for _ in range(3):
+            yield b"x" * 1000
+
+    async def main():
+        inside, outside = Books(), Books()
+        origin = MockTransport(lambda request: HttpResponse.make(body=pieces()))
+        async with HTTPClient(connector=origin, observers=[inside]) as inner:
+            hand_on = MockTransport(lambda request: inner.get("http://inner.example/"))
+            async with HTTPClient(connector=hand_on, observers=[outside]) as outer:
+                response = await outer.get("http://outer.example/")
+                if reads:
+                    assert len(await response.content()) == 3000
+                await response.close()
+        for books in (inside, outside):
+            assert not books.open
+            assert books.outcomes() == ["complete" if reads else "closed"]
+            assert books.ended[0].received == (3000 if reads else 0)
 
     run(main)
 

@@ -253,6 +253,7 @@ def test_secrets_do_not_reach_the_file(tmp_path: Path) -> None:
 
     async def script(client: HTTPClient) -> Any:
         headers = {"Cookie": "a=hush-4", "Proxy-Authorization": "hush-5", "X-Key": "hush-6", "Referer": "http://u:hush-8@a/"}
+        headers |= {"X-Api-Key": "hush-9"}
         response = await client.get("/?token=hush-7&y=2", auth=("user", "hush"), headers=headers)
         return response.status_code, response.headers.get("x-open"), "set-cookie" in response.headers
 
@@ -265,7 +266,7 @@ def test_secrets_do_not_reach_the_file(tmp_path: Path) -> None:
     assert "hush" not in text
     assert "aHVzaA" not in text
     (exchange,) = kept(tmp_path / "r.json")
-    assert set(exchange["request"]["hidden"]) - {"proxy-authorization"} == {"authorization", "cookie", "x-key"}
+    assert set(exchange["request"]["hidden"]) - {"proxy-authorization"} == {"authorization", "cookie", "x-key", "x-api-key"}
     assert exchange["request"]["url"].endswith("/?token=hidden&y=2")
     assert ["Location", "/next?token=hidden&x=1"] in exchange["response"]["headers"]
 

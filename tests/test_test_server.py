@@ -809,6 +809,24 @@ def test_a_request_in_single_bytes() -> None:
     converse(echo, script)
 
 
+async def listener(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@pytest.mark.parametrize("app", [echo, listener])
+@pytest.mark.parametrize("sent", [b"Content-Length: 10\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"])
+def test_a_body_that_stalls(app: Any, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "BODY_TIME", 0.03)
+
+    async def script(wire: Wire, server: TestServer) -> None:
+        wire.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + sent)
+        assert (await wire.response())[0] == 408
+        await wire.ended()
+
+    converse(app, script, lifespan=False)
+
+
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_client_that_says_nothing(begun: bool) -> None:
     async def script(wire: Wire, server: TestServer) -> None:
@@ -1021,6 +1039,25 @@ def test_the_application_hears_that_its_client_has_left() -> None:
 
 
 # -- beginning and end ------------------------------------------------------------------------------------------------------
+
+
+def test_a_framework_that_tells_of_leaving_in_its_own_words() -> None:
+    async def endless():
+        while True:
+            yield b"x" * 10000
+            await asyncio.sleep(0)
+
+    async def stream(request: Any) -> StreamingResponse:
+        return StreamingResponse(endless())
+
+    async def main() -> None:
+        async with TestServer(Starlette(routes=[Route("/", stream)])) as server, HTTPClient() as client:
+            response = await client.get(server.url())
+            await response.read(1)
+            await response.close()
+        assert server.errors == []
+
+    run(main)
 
 
 def test_an_application_that_does_not_start() -> None:

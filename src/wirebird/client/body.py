@@ -185,7 +185,7 @@ class Incoming:
         "total_at",
         "trailers",
         "unwanted",
-        "watcher",
+        "watchers",
     )
 
     def __init__(self, connection: Supply | None, whole: bytes | None = None) -> None:
@@ -204,7 +204,7 @@ class Incoming:
         self.trailers = b""
         self.received = 0
         self.unwanted = False
-        self.watcher: Watcher | None = None
+        self.watchers: tuple[Watcher, ...] = ()  # several, where one client hands on what another received
         self.chunk_ends: deque[int] | None = None  # for a connection that keeps chunks apart (client/chunks.py)
         # The request's: binding for a body that is collected, not for one that is streamed.
         self.total_at = connection.total_at if connection is not None else NEVER
@@ -246,8 +246,8 @@ class Incoming:
         """That was the last piece."""
         self.complete = True
         self.trailers = trailers
-        if self.watcher is not None:
-            self.watcher.ended(None, self._count())
+        for watcher in self.watchers:
+            watcher.ended(None, self._count())
         self._connection = None
         self._wake()
         if self._endings:
@@ -259,8 +259,8 @@ class Incoming:
             self._pieces.append(landing)
             self._buffered += landing.received
         self.error = error
-        if self.watcher is not None:
-            self.watcher.ended(error, self._count())
+        for watcher in self.watchers:
+            watcher.ended(error, self._count())
         self._connection = None
         self._wake()
         if self._endings:
@@ -286,11 +286,11 @@ class Incoming:
             if not waiter.done():
                 waiter.set_result(None)
 
-    # -- the observer's side -------------------------------------------------------------------------------------------
+    # -- the observers' side -------------------------------------------------------------------------------------------
 
     def watch(self, watcher: Watcher) -> None:
         """Have `watcher` told what is read and how it ended; at once, if it has."""
-        self.watcher = watcher
+        self.watchers += (watcher,)
         if self.complete or (self.error is not None and self._connection is None):
             watcher.ended(None if self.complete else self.error, self._count())
 
@@ -313,8 +313,8 @@ class Incoming:
         piece = first.finish() if isinstance(first, Landing) else first
         self._buffered -= len(piece)
         self._check_room()
-        if self.watcher is not None:
-            self.watcher.read(piece)
+        for watcher in self.watchers:
+            watcher.read(piece)
         return piece
 
     def is_exhausted(self) -> bool:
@@ -371,8 +371,8 @@ class Incoming:
         whole = self._whole
         if whole is None:
             whole = self._joined()
-            if self.watcher is not None:
-                self.watcher.read(whole)
+            for watcher in self.watchers:
+                watcher.read(whole)
         self._whole = whole if self._readers else None
         return whole
 
@@ -415,8 +415,8 @@ class Incoming:
         if connection is None:
             return None
         self.error = BodyConsumed("the response was closed before its body was read")
-        if self.watcher is not None:
-            self.watcher.ended(reason or self.error, self._count())
+        for watcher in self.watchers:
+            watcher.ended(reason or self.error, self._count())
         self._connection = None
         ending = connection.give_up()
         self._wake()

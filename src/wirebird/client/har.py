@@ -296,8 +296,8 @@ def _value(fields: list[dict[str, str]], wanted: str) -> str:
 def _sent_cookies(fields: HttpHeaders) -> Iterator[tuple[str, str]]:
     for line in fields.get_list("cookie"):
         for pair in line.split(";"):
-            name, _, value = pair.strip(" \t").partition("=")
-            yield name, value
+            name, equals, value = pair.strip(" \t").partition("=")
+            yield (name, value) if equals else ("", name)  # a cookie without a name (RFC 6265bis 5.6)
 
 
 def _set_cookies(lines: list[str], hide: frozenset[str]) -> list[dict[str, Any]]:

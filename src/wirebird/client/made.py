@@ -55,7 +55,8 @@ def make_response(
             fields["Content-Length"] = str(len(body))
         else:
             fields["Transfer-Encoding"] = "chunked"  # as a peer would send what it does not know the length of
-    head = make_head(status, fields, reason, len(body) if isinstance(body, bytes) else None)
+    size = len(body) if isinstance(body, bytes) and "transfer-encoding" not in fields else None
+    head = make_head(status, fields, reason, size)
     return head, *make_body(head, body, request)
 
 

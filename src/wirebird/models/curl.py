@@ -100,7 +100,7 @@ def _data(body: bytes, headers: HttpHeaders, names: frozenset[str]) -> tuple[str
     if kind.startswith("application/x-www-form-urlencoded") and body.isascii():
         body = hidden_params(body.decode(), names).encode()
     if b"\0" in body or len(body) > _LONGEST_WORD:
-        return f"printf {_quoted(body, percent=b'%%', octal=True)} | ", ["--data-binary", "@-"]
+        return f"printf -- {_quoted(body, percent=b'%%', octal=True)} | ", ["--data-binary", "@-"]
     try:
         return "", ["--data-raw", _word(body.decode())]
     except UnicodeDecodeError:

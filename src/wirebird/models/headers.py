@@ -23,6 +23,7 @@ _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TEXT = r"[^\x00-\x08\x0a-\x1f\x7f]"
 _is_token = re.compile(_TOKEN + "+").fullmatch
 _is_value = re.compile(_TEXT + "*").fullmatch
+_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 _is_block = re.compile(f"(?:{_TOKEN}++\0{_TEXT}*+\r\n)*+").fullmatch
 # Linear whatever is sent: every step is possessive, and white space is kept only if more text follows it.
 _FIELD = r"([^:\r\n]++):[ \t]*+((?:[^ \t\r\n]++|[ \t]++(?![ \t\r]))*+)[ \t]*+\r\n"
@@ -52,14 +53,13 @@ def check_token(text: str, argument: str) -> str:
     return text
 
 
-def check_value(text: str, argument: str, *, secret: bool = False) -> str:
-    """Return `text` if it may stand in a field value (RFC 9110 5.5), else raise `InvalidHeader` naming `argument`.
-
-    One that is `secret` is not shown then: a token that was read from a file, for one, and ends with the line.
-    """
+def check_value(text: str, argument: str) -> str:
+    """Return `text` if it may stand in a field value (RFC 9110 5.5), else raise `InvalidHeader` naming `argument`."""
     if not isinstance(text, str) or not _is_value(text):
-        shown = "" if secret else f", not {text!r}"
-        raise InvalidHeader(f"{argument} must be text without control characters (RFC 9110 5.5){shown}", argument=argument)
+        # A value may be a credential, say one that was read from a file with its line break: it is not quoted.
+        found = _control(text) if isinstance(text, str) else None
+        is_now = f"and has {found[0]!r} at {found.start()}" if found else f"not {type(text).__name__}"
+        raise InvalidHeader(f"{argument} must be text without control characters (RFC 9110 5.5), {is_now}", argument=argument)
     return text
 
 
@@ -77,11 +77,9 @@ def encode_fields(fields: Iterable[tuple[str, str]], argument: str = "headers") 
             return block.replace("\0", ": ").encode()
     except (TypeError, UnicodeEncodeError):
         pass
-    from .redaction import is_secret, read_hide  # for errors only
-
     for name, value in fields:
         check_token(name, f"{argument} name")
-        check_value(value, f"{argument}[{name!r}]", secret=is_secret(name, read_hide(True)))
+        check_value(value, f"{argument}[{name!r}]")
     raise InvalidHeader(f"{argument} must hold text that UTF-8 can encode", argument=argument)
 
 

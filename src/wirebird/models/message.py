@@ -231,7 +231,8 @@ class Request:
         is fit to be shown but not to be run; a collection of names replaces those besides; False replaces nothing.
 
         A body in memory is part of the command.  Another one is not read: the command reads an open file by its name, and
-        anything else from its standard input.  Redirects are not followed.  Proxies, client certificates and Unix sockets are the
+        anything else from its standard input.  After a HEAD with a body curl waits for a body of the response as well, until the
+        connection ends.  Redirects are not followed.  Proxies, client certificates and Unix sockets are the
         client's, not the request's, and not in the command.  Raises `InvalidHeader` for a method or a field that may not be sent.
         """
         from .curl import curl_command

@@ -13,13 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import unquote_plus
 
 from ..errors import UsageError
-
-if TYPE_CHECKING:
-    from .url import Destination
 
 __all__ = ["HIDDEN", "HideLike", "hidden_field", "hidden_params", "is_secret", "printable", "read_hide", "shown_url"]
 
@@ -31,7 +28,8 @@ HideLike: TypeAlias = "bool | Collection[str]"
 
 _WELL_KNOWN: Final = frozenset(
     {
-        *("amzcredential", "assertion", "auth", "authkey", "authorization", "bearer", "clientassertion", "code", "codeverifier"),
+        *("amzcredential", "assertion", "auth", "authentication", "authkey", "authorization", "awsaccesskeyid", "bearer"),
+        *("clientassertion", "code", "codeverifier", "hmac"),
         *(
             "cookie",
             "cookie2",
@@ -46,15 +44,32 @@ _WELL_KNOWN: Final = frozenset(
             "proxyauthorization",
             "pwd",
         ),
-        *("samlresponse", "session", "sessionid", "setcookie", "setcookie2", "sid", "sig", "xsrf"),
+        *("samlresponse", "session", "setcookie", "setcookie2", "sid", "sig", "xsrf"),
     }
 )
 # And whatever ends so: `access_token`, `X-Amz-Signature`, `client_secret`.
 _ENDINGS: Final = (
-    *("accesskey", "apikey", "authkey", "credentials", "passphrase", "passwd", "password", "privatekey", "secret", "secretkey"),
-    *("signature", "token"),
+    *("accesskey", "apikey", "appkey", "authkey", "credentials", "passphrase", "passwd", "password", "privatekey", "secret"),
+    *("secretkey", "sessid", "sessionid", "signature", "subscriptionkey", "token"),
 )
 _URL_FIELDS: Final = frozenset({"location", "content-location", "referer", "refresh"})
+
+
+class Place(Protocol):
+    """What of a `Destination` is shown."""
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+
+    @property
+    def authority(self) -> str:
+        """`host` or `host:port`."""
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+
 
 _experimental = re.compile(r"\Ax[-_]")
 _punctuation = re.compile(r"[^a-z0-9]+")
@@ -110,7 +125,7 @@ def hidden_field(name: str, value: str, names: frozenset[str]) -> str:
     return hidden_params(_userinfo.sub("//", value), names) if name.lower() in _URL_FIELDS else value
 
 
-def shown_url(where: Destination, hide: frozenset[str] | None = None) -> str:
+def shown_url(where: Place, hide: frozenset[str] | None = None) -> str:
     """The URL that is requested, printable, without user, password and fragment; secret parameters replaced (all well-known ones
     unless `hide` says otherwise)."""
     names = _WELL_KNOWN if hide is None else hide

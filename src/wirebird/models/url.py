@@ -207,7 +207,12 @@ def _sound_address(host: str) -> bool:
 
 
 def hide_userinfo(text: str) -> str:
-    """`text`, which may be a URL or be meant as one, without its user and password: for what is shown to people and logs."""
+    """`text`, which may be a URL or be meant as one, without its user, its password, and the values of secret parameters: for
+    what is shown to people and logs."""
+    if "=" in text:
+        from .redaction import hidden_params, read_hide
+
+        text = hidden_params(text, read_hide(True))
     return text if "@" not in text or _bare(text) else _userinfo.sub(r"\1\2…@", text, count=1)
 
 

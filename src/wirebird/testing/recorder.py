@@ -26,6 +26,7 @@ from ..client.transport import encode_head
 from ..errors import IncompleteBody, UsageError
 from ..models.headers import HttpHeaders, decode_fields, encode_fields
 from ..models.message import Body, Request, trailers_of
+from ..models.redaction import is_secret, read_hide
 from ..pipeline import Handler
 from ..protocol.http1_heads import parse_request_head
 from .delivery import as_sent
@@ -53,7 +54,8 @@ class Recorder:
     path          the file, JSON; its folder is made if need be
     mode          "record" asks the real server, and replaces the file; "replay" asks nobody; "auto" records if there is no file
     match         what a request must have in common with a recorded one: of "method", "url", "path", "query", "headers", "body"
-    hide_headers  fields whose values are not kept, of requests and responses
+    hide_headers  fields whose values are not kept, of requests and responses; of requests those with well-known names of secrets
+                  besides (`X-Api-Key`, …), unless there are none
     hide_query    parameters of URLs whose values are not kept
 
     Used as `with recorder:` or `async with recorder:`, and saved when that ends without an exception.  The same request asked
@@ -84,6 +86,7 @@ class Recorder:
             if isinstance(names, str):
                 raise UsageError(f"{argument} must be names, not one text", argument=argument)
         self._hide_headers = frozenset(name.lower() for name in hide_headers)
+        self._secrets = read_hide(bool(self._hide_headers))
         self._hide_query = frozenset(hide_query)
         self._recording: bool | None = None  # None before it is known
         self._entered = False
@@ -136,15 +139,15 @@ class Recorder:
         return with_body(request, response, feed)
 
     def _asked(self, request: Request, fields: HttpHeaders) -> Asked:
-        headers, hidden = self._fields(fields)
+        headers, hidden = self._fields(fields, self._secrets)
         return Asked(request.method, str(self._shown_url(request.url)), headers, hidden)
 
-    def _fields(self, fields: HttpHeaders) -> tuple[list[tuple[str, str]], list[str]]:
+    def _fields(self, fields: HttpHeaders, secrets: frozenset[str] = frozenset()) -> tuple[list[tuple[str, str]], list[str]]:
         """The fields to keep, and the names of those that are hidden."""
         headers = []
         hidden = []
         for name, value in fields.items():
-            if name.lower() in self._hide_headers:
+            if name.lower() in self._hide_headers or is_secret(name, secrets):
                 hidden.append(name.lower())
                 continue
             headers.append((name, self._shown_value(value) if name.lower() in _URL_FIELDS else value))

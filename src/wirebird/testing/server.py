@@ -38,7 +38,7 @@ class TestServer:
     ssl                an `ssl.SSLContext` for servers, or a `ThrowawayTLS`
     max_body_size      bytes of a request's body, 64 MiB, else 413; None for no limit
     limits             what a client may send: `Limits`
-    keepalive_timeout  how long the next request on a connection is waited for, seconds, 75
+    keepalive_timeout  how long the next request on a connection is waited for, seconds, 75; more of a body that is read, 30
     shutdown_timeout   how long requests under way may take at the end before they are cancelled, seconds, 5
     lifespan           for ASGI: True if the application must have one, False to leave it alone, "auto" if it may
     root_path          for ASGI: where the application is mounted

@@ -142,7 +142,12 @@ class AsgiGuest:
             await asyncio.wait([task])
             raise
         if task.done():
-            task.result()
+            try:
+                task.result()
+            except Exception as error:
+                if tells_of_leaving(error):  # in words of the framework's own
+                    raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending the response") from None
+                raise
         else:
             task.add_done_callback(self._note)  # a background task
 

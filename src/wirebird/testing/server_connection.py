@@ -35,6 +35,8 @@ PIPELINE: Final = 65536
 # How much of a body that nobody read is received, so that the connection can be used again, and for how long: bytes, seconds.
 DRAIN_SIZE: Final = 262144
 DRAIN_TIME: Final = 1.0
+# How long somebody who reads the body of a request waits for its next bytes, seconds: then the answer is 408.
+BODY_TIME: Final = 30.0
 # How long the peer may take to read the last answer before the connection is closed, seconds.
 LINGER_TIME: Final = 1.0
 
@@ -140,6 +142,7 @@ class ServerConnection(PieceSupply, Stream):
         "_max_body_size",
         "_opened",
         "_serve",
+        "_silence",
         "_stopping",
         "_waiter",
         "parser",
@@ -174,6 +177,7 @@ class ServerConnection(PieceSupply, Stream):
         self._exchange: ServerExchange | None = None
         self._fault: ProtocolError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._silence: asyncio.TimerHandle | None = None  # of a client whose body is waited for
         self._expecting = False  # the client waits for a 100
         self._discarded = 0
         self._eof = False
@@ -211,6 +215,7 @@ class ServerConnection(PieceSupply, Stream):
     def lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         self._eof = True
+        self._break_silence()
         if self._body is not None and not self._body.complete and self._body.error is None:
             self._body.fail(ConnectionLost("the client has left", peer=self.peer, phase="reading the request"))
         if self._exchange is not None:
@@ -221,6 +226,7 @@ class ServerConnection(PieceSupply, Stream):
     # -- input ---------------------------------------------------------------------------------------------------------
 
     def _take(self, parse: Callable[[], list[Event]]) -> None:
+        self._break_silence()
         try:
             for event in parse():
                 if type(event) is bytes:
@@ -252,6 +258,15 @@ class ServerConnection(PieceSupply, Stream):
             self._body.feed(piece)
         else:
             self._discarded += len(piece)
+
+    def _break_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _on_silence(self) -> None:
+        self._break(InvalidRequest("the body of the request took too long", status=408))
+        self._wake()
 
     def _too_large(self, limit: int) -> LimitExceeded:
         message = f"a request body of more than {limit} bytes"
@@ -399,7 +414,9 @@ class ServerConnection(PieceSupply, Stream):
             self.transport.resume_reading()
 
     def await_bytes(self) -> None:
-        """A reader waits: if the client does so too, it is told to go on."""
+        """A reader waits: from now on silence counts.  If the client waits too, it is told to go on."""
+        self._break_silence()
+        self._silence = self.loop.call_later(BODY_TIME, self._on_silence)
         if self._expecting and (self._exchange is None or not self._exchange.begun):
             self._expecting = False
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")

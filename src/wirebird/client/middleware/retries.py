@@ -101,6 +101,8 @@ class Retries:
             if before:
                 so_far = ", ".join(["…", *before[-_TOLD:]] if number > _TOLD + 1 else before)
                 outcome.add_note(f"this was attempt {number} of {1 + policy.attempts}, after {so_far}")
+            if not replayable and policy.delay(attempt._replace(replayable=True), outcome) is not None:
+                outcome.add_note("it was not tried again: its body can be read only once")
             if broke:
                 outcome.add_note("it was not tried again: the retry budget of the client is used up")
         return None if broke else delay
