@@ -54,7 +54,7 @@ def target_of(path: str | os.PathLike[str], name: str) -> tuple[Path, bool]:
     Raises `UsageError` for a name that is none, or that would be hidden or elsewhere; and for a path to something that is no
     file, such as a device.
     """
-    target = Path(path)
+    target = Path(path).absolute()  # whatever becomes the working directory meanwhile
     named = target.is_dir()
     if named:
         if not name or name[0] == "." or set(name) & set("/\\") or not name.isprintable() or name != Path(name).name:
@@ -115,10 +115,13 @@ class PartialFile:
             status = os.fstat(self._handle)
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"path {os.fspath(self.path)!r} is there, and no regular file", argument="path")
-            self._ours = self._is_locked()
+            if not self._is_locked():
+                continue  # it was moved to its final place just before
+            self._ours = status.st_nlink == 1
             if self._ours:
                 break
-            # It was moved to its final place just before.
+            # It is another file too, such as the target of a process that was killed in `_move_without_replacing`.
+            self.path.unlink()
         else:
             raise self._busy()
         status = os.fstat(self._handle)
