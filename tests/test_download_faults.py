@@ -26,6 +26,7 @@ from raw_peer import Peer, answer, check_settled, chunked, run
 from shelf import OLD, Shelf, parts
 from test_download import BODY, SHA256, left_behind, on_shelf
 from wirebird import (
+    ClientClosed,
     ConnectError,
     ConnectionLost,
     CorruptBody,
@@ -903,6 +904,22 @@ def test_a_closed_client_ends_a_download(tmp_path):
         with pytest.raises(WirebirdError):
             await task
         assert not (tmp_path / "here").exists()
+
+    on_shelf(shelf, main)
+
+
+def test_a_closed_client_ends_the_wait_for_the_next_attempt(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "PAUSES", (3600,))
+    shelf = Shelf(BODY, cuts=[1000])
+
+    async def main(client, url):
+        task = asyncio.create_task(client.download(url, tmp_path / "here"))
+        while not client._pauses:
+            await asyncio.sleep(0.001)
+        await client.close()
+        with pytest.raises(ClientClosed):
+            await task
+        assert parts(tmp_path) == ["here.part", "here.part.json"]
 
     on_shelf(shelf, main)
 
