@@ -539,6 +539,22 @@ def test_another_digest_than_expected(tmp_path):
     assert shelf.asked == [("", "")] * 6
 
 
+def test_a_body_without_end_and_a_size(tmp_path):
+    async def script(link):
+        await link.request()
+        await link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await link.send(b"400\r\n" + b"x" * 1024 + b"\r\n")
+
+    async def main():
+        async with Peer(script) as peer, HTTPClient() as client:
+            with pytest.raises(CorruptBody, match="longer than the 5000 bytes"):
+                await client.download(peer.url("/file"), tmp_path / "here", size=5000)
+            assert parts(tmp_path) == ["here.corrupt"]
+
+    run(main)
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_another_size_than_expected(tmp_path, framing):
     async def main(client, url):

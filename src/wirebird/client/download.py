@@ -290,6 +290,7 @@ class _Transfer:
         """The body into the file; up to `end`, where that is known."""
         file, meter = self._file, self._meter
         done, total = file.size, file.version.size
+        most = end if end is not None else self._size
         held = 0
         batch = self._batch
         written_at = monotonic()
@@ -298,8 +299,9 @@ class _Transfer:
         async with aclosing(_pieces(response)) as pieces:
             async for piece in pieces:
                 done += len(piece)
-                if end is not None and done > end:
-                    await self._set_aside(response, f"the answer is longer than the {end} bytes that it announced", end, done)
+                if most is not None and done > most:
+                    whose = "that it announced" if end is not None else "that were expected"
+                    await self._set_aside(response, f"the answer is longer than the {most} bytes {whose}", most, done)
                 batch.append(piece)
                 held += len(piece)
                 del piece  # it is in the batch, and need not be held while the next is received
