@@ -748,6 +748,28 @@ def test_nothing_is_written_behind_a_gap(tmp_path, monkeypatch):
     on_shelf(shelf, main)
 
 
+def test_a_part_in_whose_place_another_file_was_put(tmp_path):
+    """By a download of which that is the name, or by anybody: what is checked is what is moved."""
+    other = tmp_path / "other"
+
+    def replace():
+        other.write_bytes(b"another file")
+        other.replace(tmp_path / "here.part")
+
+    async def main(client, url):
+        for digest in (SHA256, "0" * 64):
+            with pytest.raises(FileNotFoundError, match="moved away"):
+                await client.download(url, tmp_path / "here", digest=f"sha256:{digest}", resume=False)
+            assert (tmp_path / "here.part").read_bytes() == b"another file"
+            assert not (tmp_path / "here").exists()
+        shelf.between = None
+        await client.download(url, tmp_path / "here")
+        assert (tmp_path / "here").read_bytes() == BODY
+
+    shelf = Shelf(BODY, between=replace)
+    on_shelf(shelf, main)
+
+
 def test_a_folder_that_goes_away(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -139,6 +139,10 @@ class PartialFile:
             raise self._busy() from None
         except OSError:
             return True  # a file system without locks
+        return self._is_in_place()
+
+    def _is_in_place(self) -> bool:
+        """Whether what is open is what has the name: nobody put another file there, such as one whose own name that is."""
         try:
             return os.path.samestat(os.fstat(self._handle), os.stat(self.path, follow_symlinks=False))  # noqa: PTH116
         except FileNotFoundError:
@@ -220,7 +224,11 @@ class PartialFile:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Move the complete file to its place.  Raises `FileExistsError` if that was taken meanwhile and may not be replaced."""
+        """Move the complete file to its place.
+
+        Raises `FileExistsError` if that was taken meanwhile and may not be replaced, `FileNotFoundError` if the part is gone.
+        """
+        self._check_place()
         os.ftruncate(self._handle, self.size)
         if self._fsync:
             os.fsync(self._handle)
@@ -239,6 +247,11 @@ class PartialFile:
             finally:
                 os.close(folder)
 
+    def _check_place(self) -> None:
+        if not self._is_in_place():
+            self.record.unlink(missing_ok=True)  # it does not describe what is there now
+            raise FileNotFoundError(errno.ENOENT, "the partial file was moved away", os.fspath(self.path))
+
     def _move_without_replacing(self) -> None:
         try:
             os.link(self.path, self.target)
@@ -253,6 +266,7 @@ class PartialFile:
 
     def set_aside(self) -> Path:
         """Keep what is there under a name that is not continued, `name.corrupt`; it is given back."""
+        self._check_place()
         aside = self.target.with_name(self.target.name + ".corrupt")
         self.record.unlink(missing_ok=True)
         if os.name == "nt":
@@ -274,9 +288,11 @@ class PartialFile:
             if rest and not self._broken:
                 self.write(rest)
         finally:
-            if not self.size and not os.fstat(self._handle).st_size:
+            in_place = self._is_in_place()
+            if not in_place or not os.fstat(self._handle).st_size:
                 self.record.unlink(missing_ok=True)
-                self.path.unlink(missing_ok=True)
+                if in_place:
+                    self.path.unlink(missing_ok=True)
             self._release()
 
     def _close(self) -> None:
