@@ -147,6 +147,29 @@ def test_an_early_answer_that_is_no_refusal(kind):
     run(main, kind=kind)
 
 
+def test_a_body_that_fails_behind_an_early_answer():
+    async def main():
+        async def upload(link):
+            await link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            begun.set()
+            await link.gone()
+
+        async def pieces():
+            yield b"x"
+            await begun.wait()
+            for _ in range(5):
+                await asyncio.sleep(0.001)  # the answer is here
+            raise KeyError("mine")
+
+        begun = asyncio.Event()
+        async with Peer(serve(upload)) as peer, HTTPClient() as client:
+            with pytest.raises(KeyError, match="mine"):
+                await client.post(peer.url("/"), data=pieces())
+            await works(client, peer)
+
+    run(main)
+
+
 @pytest.mark.parametrize("kind", LOOPS)
 def test_an_early_answer_with_a_long_body(kind):
     """It is read to its end while the upload is broken off."""

@@ -278,6 +278,8 @@ async def _upload(
         if not waiter.done():
             connection.give_up()
             waiter.set_exception(RuntimeError("the body raised StopIteration") if isinstance(error, StopIteration) else error)
+        elif (task := asyncio.current_task()) is not None and not task.cancelling():
+            raise  # the response is there, to a request that is not what it was to be
         return
     except BaseException:
         # Cancelled by the body itself, if not by `_conclude`: so is then the request, as if it had awaited the body in person.
