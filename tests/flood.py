@@ -2,7 +2,9 @@
 
     GET /{mebibytes}    that many blocks of `block_at`, from the `Range` that is asked for, with a strong tag; the connection is
                         cut at each of `?cuts=a,b,…` (offsets in the file) once
-    PUT /               the body, in chunks or of known length, is hashed; the answer is its length and SHA-256
+    PUT /               the body, in chunks or of known length, is hashed; the answer is its length and SHA-256.  With a
+                        Content-Range it goes behind what came before; the connection is cut at each of `?cuts=a,b,…` once
+    GET /received       how much has come
 
 Blocks are alike but for their first bytes, so that one out of place would be noticed, and none has to be stored.
 """
@@ -31,6 +33,8 @@ def block_at(number: int) -> bytes:
 class _Server:
     def __init__(self) -> None:
         self.cuts: set[tuple[str, int]] = set()  # those made
+        self.digest = hashlib.sha256()  # of what was uploaded
+        self.received = 0
 
     def serve(self, sock: socket.socket) -> None:
         with sock, sock.makefile("rb", buffering=MIB) as file:
@@ -38,6 +42,8 @@ class _Server:
                 try:
                     if head.startswith("PUT"):
                         self._count(sock, file, head)
+                    elif head.startswith("GET /received "):
+                        _say(sock, str(self.received))
                     elif not self._give(sock, head):
                         return
                 except OSError:
@@ -70,19 +76,26 @@ class _Server:
         return True
 
     def _count(self, sock: socket.socket, file: BinaryIO, head: str) -> None:
-        digest = hashlib.sha256()
-        received = 0
+        found = re.search(r"\r\ncontent-range: bytes (\d+)-", head, re.IGNORECASE)
+        if not found or found[1] == "0":
+            self.digest = hashlib.sha256()
+            self.received = 0
+        elif int(found[1]) != self.received:
+            raise ConnectionError
+        cuts = head.split(" ", 2)[1].partition("?cuts=")[2]
+        cut = min([int(cut) for cut in cuts.split(",") if cut and int(cut) > self.received], default=-1)
         room = memoryview(bytearray(MIB))
 
         def take(size: int) -> None:
-            nonlocal received
-            received += size
             while size:
-                count = file.readinto(room[: min(size, MIB)])  # type: ignore[attr-defined]
+                count = file.readinto(room[: min(size, MIB, cut - self.received if cut >= 0 else MIB)])  # type: ignore[attr-defined]
                 if not count:
                     raise ConnectionError
-                digest.update(room[:count])
+                self.digest.update(room[:count])
+                self.received += count
                 size -= count
+                if self.received == cut:
+                    raise ConnectionError
 
         if found := re.search(r"\r\ncontent-length: (\d+)\r\n", head, re.IGNORECASE):
             take(int(found[1]))
@@ -92,8 +105,11 @@ class _Server:
                 file.readline()
             while file.readline() != b"\r\n":
                 pass
-        body = f"{received} {digest.hexdigest()}".encode()
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        _say(sock, f"{self.received} {self.digest.hexdigest()}")
+
+
+def _say(sock: socket.socket, text: str) -> None:
+    sock.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
 
 
 def _read_head(file: BinaryIO) -> str:

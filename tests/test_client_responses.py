@@ -8,6 +8,7 @@ import json
 import time
 import tracemalloc
 import zlib
+from contextlib import aclosing
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -389,6 +390,26 @@ def test_pieces_as_they_come(path):
             response = await client.get(origin.url(path))
             await response.content()
             assert b"".join([piece async for piece in response.iter_bytes(1000)]) == whole
+
+    run(main)
+
+
+@pytest.mark.parametrize("path", [*BODIES, "/coded/gzip"])
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_what_an_iteration_left_can_still_be_read(path, taken):
+    async def main():
+        async with Origin() as origin, wirebird.HTTPClient() as client:
+            whole = FOX if "coded" in path else pattern(int(path.rpartition("/")[2]))
+            for size in (1, 7, 1000, 65536, 100_000):
+                response = await client.get(origin.url(path))
+                found = b""
+                for _ in range(taken):
+                    async with aclosing(response.iter_bytes(size)) as pieces:
+                        async for piece in pieces:
+                            found += piece
+                            break
+                assert found == whole[: size * taken]
+                assert found + await response.read() == whole
 
     run(main)
 

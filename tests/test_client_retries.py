@@ -256,11 +256,11 @@ def test_cancelled_while_it_waits():
         world.retries._sleep = sleep
         task = asyncio.ensure_future(world.call())
         await asleep.wait()
-        assert len(world.retries._waits) == 1
+        assert len(world.retries._pauses) == 1
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert not world.retries._waits
+        assert not world.retries._pauses
         assert len(world.sent) == 1
 
     run(main)
@@ -277,7 +277,7 @@ def test_a_time_limit_around_the_call_is_the_caller_s_own():
             async with asyncio.timeout(0.01):
                 await world.call()
         assert type(caught.value) is TimeoutError
-        assert not world.retries._waits
+        assert not world.retries._pauses
 
         async def fail(seconds: float) -> None:
             raise TimeoutError("of the sleep itself")
@@ -635,7 +635,7 @@ def test_closing_the_client_ends_the_waits():
             client = HTTPClient(retries=Retry(backoff=Backoff(20, maximum=20, jitter=False)))
             task = asyncio.ensure_future(client.get(origin.url("/status/503")))
             await origin.until(lambda: len(origin.asked) == 1)
-            while client._retrying is None or not client._retrying._waits:
+            while not client.pauses:
                 await asyncio.sleep(0)
             await client.close()
             with pytest.raises(wirebird.ClientClosed):
@@ -666,7 +666,7 @@ def test_cancelled_at_every_turn_of_the_loop():
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
-            assert not client._retrying._waits
+            assert not client.pauses
             assert (await client.get(peer.url())).status_code == 503
             assert await client.wait_requests(5)
             check_settled(client)

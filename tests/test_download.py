@@ -14,11 +14,12 @@ import pytest
 from origin import Origin, pattern
 from raw_peer import Peer, answer, check_settled, run
 from shelf import OLD, Shelf, parts
-from wirebird import HTTPClient, HttpResponse, InvalidResponse, ProgressBar, StatusError, Timeouts, UsageError
+from wirebird import HTTPClient, HttpResponse, IncompleteBody, InvalidResponse, ProgressBar, StatusError, Timeouts, UsageError
 from wirebird.client.progress import EVERY, Meter
 
 LOOPS = ["asyncio", "uvloop"]
 BODY = pattern(300_000)
+CHANGED = BODY[::-1]
 SHA256 = hashlib.sha256(BODY).hexdigest()
 
 
@@ -256,6 +257,39 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
         assert (tmp_path / "here").read_bytes() == BODY
 
     on_shelf(Shelf(BODY), main)
+
+
+def test_a_part_that_is_another_file_too_is_not_written_to(tmp_path):
+    """As it is left behind by a process that was killed between the link and the removal of the other name."""
+
+    async def main(client, url):
+        here = tmp_path / "here"
+        left_behind(here, url, BODY)
+        os.link(tmp_path / "here.part", here)
+        shelf.cuts = [1000]
+        with pytest.raises(IncompleteBody):
+            await client.download(url, here, overwrite=True, attempts=0)
+        assert here.read_bytes() == BODY
+        assert (tmp_path / "here.part").read_bytes() == CHANGED[:1000]
+        done = await client.download(url, here)
+        assert done.path.read_bytes() == CHANGED
+        assert parts(tmp_path) == ["here"]
+
+    shelf = Shelf(CHANGED, etag='"two"')
+    on_shelf(shelf, main)
+
+
+def test_the_working_directory_may_change(tmp_path, monkeypatch):
+    async def main(client, url):
+        done = await client.download(url, "here")
+        assert done.path == tmp_path / "here"
+        assert done.path.read_bytes() == BODY
+        assert parts(tmp_path) == ["elsewhere", "here"]
+        assert parts(tmp_path / "elsewhere") == []
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    on_shelf(Shelf(BODY, spoil=lambda answer: os.chdir(tmp_path / "elsewhere")), main)
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------------

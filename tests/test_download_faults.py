@@ -26,6 +26,7 @@ from raw_peer import Peer, answer, check_settled, chunked, run
 from shelf import OLD, Shelf, parts
 from test_download import BODY, SHA256, left_behind, on_shelf
 from wirebird import (
+    ClientClosed,
     ConnectError,
     ConnectionLost,
     CorruptBody,
@@ -538,6 +539,22 @@ def test_another_digest_than_expected(tmp_path):
     assert shelf.asked == [("", "")] * 6
 
 
+def test_a_body_without_end_and_a_size(tmp_path):
+    async def script(link):
+        await link.request()
+        await link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await link.send(b"400\r\n" + b"x" * 1024 + b"\r\n")
+
+    async def main():
+        async with Peer(script) as peer, HTTPClient() as client:
+            with pytest.raises(CorruptBody, match="longer than the 5000 bytes"):
+                await client.download(peer.url("/file"), tmp_path / "here", size=5000)
+            assert parts(tmp_path) == ["here.corrupt"]
+
+    run(main)
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_another_size_than_expected(tmp_path, framing):
     async def main(client, url):
@@ -731,6 +748,28 @@ def test_nothing_is_written_behind_a_gap(tmp_path, monkeypatch):
     on_shelf(shelf, main)
 
 
+def test_a_part_in_whose_place_another_file_was_put(tmp_path):
+    """By a download of which that is the name, or by anybody: what is checked is what is moved."""
+    other = tmp_path / "other"
+
+    def replace():
+        other.write_bytes(b"another file")
+        other.replace(tmp_path / "here.part")
+
+    async def main(client, url):
+        for digest in (SHA256, "0" * 64):
+            with pytest.raises(FileNotFoundError, match="moved away"):
+                await client.download(url, tmp_path / "here", digest=f"sha256:{digest}", resume=False)
+            assert (tmp_path / "here.part").read_bytes() == b"another file"
+            assert not (tmp_path / "here").exists()
+        shelf.between = None
+        await client.download(url, tmp_path / "here")
+        assert (tmp_path / "here").read_bytes() == BODY
+
+    shelf = Shelf(BODY, between=replace)
+    on_shelf(shelf, main)
+
+
 def test_a_folder_that_goes_away(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -903,6 +942,22 @@ def test_a_closed_client_ends_a_download(tmp_path):
         with pytest.raises(WirebirdError):
             await task
         assert not (tmp_path / "here").exists()
+
+    on_shelf(shelf, main)
+
+
+def test_a_closed_client_ends_the_wait_for_the_next_attempt(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "PAUSES", (3600,))
+    shelf = Shelf(BODY, cuts=[1000])
+
+    async def main(client, url):
+        task = asyncio.create_task(client.download(url, tmp_path / "here"))
+        while not client.pauses:
+            await asyncio.sleep(0.001)
+        await client.close()
+        with pytest.raises(ClientClosed):
+            await task
+        assert parts(tmp_path) == ["here.part", "here.part.json"]
 
     on_shelf(shelf, main)
 

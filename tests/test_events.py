@@ -779,6 +779,52 @@ def test_closing_the_client_ends_it() -> None:
     run(main)
 
 
+def test_closing_the_client_ends_the_wait_for_the_next_connection() -> None:
+    async def main() -> None:
+        async with Peer(Script(stream(b"retry: 3600000\ndata: a\n\n"))) as peer:
+            client = HTTPClient()
+            events = client.events(peer.url(), max_wait=3600)
+            await anext(events)
+            waiting = asyncio.create_task(anext(events))  # type: ignore[arg-type]
+            while not client.pauses:
+                await asyncio.sleep(0)
+            await client.close()
+            with pytest.raises(wirebird.ClientClosed):
+                await waiting
+
+    run(main)
+
+
+@pytest.mark.parametrize("reconnect", [True, False])
+@pytest.mark.parametrize("where", ["head", "body", "wait"])
+def test_closed_by_another_task_it_ends(where: str, reconnect: bool) -> None:
+    async def main() -> None:
+        asked, closed = asyncio.Event(), asyncio.Event()
+
+        async def reply(link: Link) -> None:
+            asked.set()
+            if where == "head":
+                await closed.wait()
+            if reconnect or where != "head":
+                await link.send(HEAD + b"\r\n" + chunk(b": alive\n"))
+            if where == "body":
+                await link.gone()
+
+        async with Peer(Script(reply)) as peer, HTTPClient() as client:
+            events = client.events(peer.url(), reconnect=reconnect, reconnection_time=3600, max_wait=3600)
+            waiting = asyncio.create_task(all_of(events))
+            await asked.wait()
+            while (where == "body" and events.response is None) or (where == "wait" and not client.pauses):
+                await asyncio.sleep(0)
+            await events.close()
+            closed.set()
+            assert await asyncio.wait_for(waiting, 0.5) == []
+            check_settled(client)
+
+    if where != "wait" or reconnect:
+        run(main)
+
+
 def test_one_reader_at_a_time() -> None:
     async def main() -> None:
         async with Peer(Watched().script) as peer, HTTPClient() as client:

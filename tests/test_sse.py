@@ -295,6 +295,21 @@ def test_hostile_streams_take_bounded_memory(name: str) -> None:
     assert peak < 250_000
 
 
+def test_many_lines_of_one_event_take_little_more_than_their_characters() -> None:
+    parser = EventParser()
+    piece = b"data:ab\n" * 512
+    tracemalloc.start()
+    try:
+        for _ in range(200):
+            assert parser.receive(piece) == []
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 600_000
+    (event,) = parser.receive(b"\n")
+    assert event.data == "\n".join(["ab"] * 102_400)
+
+
 def test_tiny_pieces_of_a_long_line_take_no_memory_of_their_own() -> None:
     parser = EventParser(max_line=50_000)
     tracemalloc.start()

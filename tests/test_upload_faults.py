@@ -110,6 +110,67 @@ def test_an_early_answer(kind, after, body):
 
 
 @pytest.mark.parametrize("kind", LOOPS)
+def test_an_early_answer_that_is_no_refusal(kind):
+    """A server that tells how it gets on with an upload while that comes is to have all of it."""
+    need(kind)
+
+    async def main():
+        async def upload(link):
+            await link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for number in range(100):
+                size = int(await link.reader.readuntil(b"\r\n"), 16)
+                await link.reader.readexactly(size + 2)
+                await link.send(b"3\r\n%02d\n\r\n" % number)
+            assert await link.reader.readexactly(5) == b"0\r\n\r\n"
+            await link.send(b"0\r\n\r\n")
+            await serve(upload)(link)
+
+        async with Peer(serve(upload)) as peer, HTTPClient() as client:
+            flow = Flow(100)
+            response = await client.post(peer.url("/"), data=flow.pieces())
+            assert (await response.content()).count(b"\n") == 100
+            assert flow.given == 100
+            await works(client, peer)
+            assert peer.accepted == 1
+
+        async def endless(link):
+            await link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while await link.reader.read(65536):
+                pass
+
+        async with Peer(serve(endless)) as peer, HTTPClient() as client:
+            forever = Flow(10**9)  # then the time for the request ends it
+            with pytest.raises(RequestTimeout, match="was not sent within"):
+                await client.post(peer.url("/"), data=forever.pieces(), timeouts=Timeouts(request_timeout=0.2))
+            assert forever.closed
+
+    run(main, kind=kind)
+
+
+def test_a_body_that_fails_behind_an_early_answer():
+    async def main():
+        async def upload(link):
+            await link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            begun.set()
+            await link.gone()
+
+        async def pieces():
+            yield b"x"
+            await begun.wait()
+            for _ in range(5):
+                await asyncio.sleep(0.001)  # the answer is here
+            raise KeyError("mine")
+
+        begun = asyncio.Event()
+        async with Peer(serve(upload)) as peer, HTTPClient() as client:
+            with pytest.raises(KeyError, match="mine"):
+                await client.post(peer.url("/"), data=pieces())
+            await works(client, peer)
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", LOOPS)
 def test_an_early_answer_with_a_long_body(kind):
     """It is read to its end while the upload is broken off."""
     need(kind)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .auth import AuthLike
     from .exchange import Observer
     from .middleware.retries import Retries
+    from .pauses import Pauses
     from .retry import Retry
 
 
@@ -134,6 +135,7 @@ class HTTPClient(Verbs):
         self._max_redirects = max_redirects
         self._raise_for_status = raise_for_status
         self._retrying: Retries | None = None
+        self._paused: Pauses | None = None
         self._jar: CookieJar | None = None
         if handle_cookies or cookies is not None:
             self._take_cookies(cookies, handle_cookies)
@@ -238,7 +240,7 @@ class HTTPClient(Verbs):
             if retries:
                 from .middleware.retries import Retries
 
-                self._retrying = self._retrying or Retries()
+                self._retrying = self._retrying or Retries(self.pauses)
                 layers.append(self._retrying)
             if auth:  # within retries: what a server has seen once, a nonce count or a time, is not for a second attempt
                 from .middleware.auth import authenticate
@@ -270,6 +272,16 @@ class HTTPClient(Verbs):
         options = request.options
         route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
         self.plans[url] = Plan(self.connector.pool, route, encode_head(request, route.detour)[0])
+
+    @property
+    def pauses(self) -> Pauses:
+        """Where to wait for the next attempt, so that `close` ends it."""
+        if self._paused is None:
+            from .pauses import Pauses
+
+            self._paused = Pauses()
+            self._paused.closed = self._closed
+        return self._paused
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 
@@ -334,8 +346,8 @@ class HTTPClient(Verbs):
         """Close every connection and wait until the sockets are closed; idempotent.  Requests under way get `ConnectionLost`."""
         self._closed = True
         self.plans.clear()
-        if self._retrying is not None:
-            self._retrying.close()
+        if self._paused is not None:
+            self._paused.close()
         if self._sender is not None:
             await self._sender.close()
         await self.connector.close()

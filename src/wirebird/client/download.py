@@ -42,6 +42,7 @@ from .response_source import is_decoded
 if TYPE_CHECKING:
     from yarl import URL
 
+    from .pauses import Pauses
     from .progress import Meter, Progress
 
 __all__ = ["BATCH", "Download", "fetch"]
@@ -98,6 +99,10 @@ class Download:
 class Asker(Protocol):
     """The part of a client that a download uses."""
 
+    @property
+    def pauses(self) -> Pauses:
+        """Where to wait for the next attempt."""
+
     def prepare(self, method: str, url: str | URL, given: Mapping[str, Any]) -> Request:
         """The request that a call stands for."""
 
@@ -150,7 +155,7 @@ async def fetch(
     # A digest in place of the URL, which may hold secrets, and the record can be read by whoever can read the file.
     source = hashlib.sha256(str(first.url.with_fragment(None)).encode()).hexdigest()
     file = PartialFile(target, source, overwrite=overwrite, fsync=fsync)
-    return await _Transfer(ask, file, size, (algorithm, expected), attempts, meter).run(resume)
+    return await _Transfer(ask, client.pauses, file, size, (algorithm, expected), attempts, meter).run(resume)
 
 
 class _Transfer:
@@ -159,6 +164,7 @@ class _Transfer:
     def __init__(
         self,
         ask: Callable[[Mapping[str, str]], Awaitable[HttpResponse]],
+        pauses: Pauses,
         file: PartialFile,
         size: int | None,
         digest: tuple[str, str],
@@ -166,6 +172,7 @@ class _Transfer:
         meter: Meter | None,
     ) -> None:
         self._ask = ask
+        self._pauses = pauses
         self._file = file
         self._size = size
         self._algorithm, self._expected = digest
@@ -199,7 +206,7 @@ class _Transfer:
                         break
                     continue
                 resumptions += 1
-                await asyncio.sleep(self._pause())
+                await self._pauses.wait(self, asyncio.sleep(self._pause()))
             await self._check(response)
             await self._do(file.finish)
             if self._meter is not None:
@@ -281,6 +288,7 @@ class _Transfer:
         """The body into the file; up to `end`, where that is known."""
         file, meter = self._file, self._meter
         done, total = file.size, file.version.size
+        most = end if end is not None else self._size
         held = 0
         batch = self._batch
         written_at = monotonic()
@@ -289,8 +297,9 @@ class _Transfer:
         async with aclosing(_pieces(response)) as pieces:
             async for piece in pieces:
                 done += len(piece)
-                if end is not None and done > end:
-                    await self._set_aside(response, f"the answer is longer than the {end} bytes that it announced", end, done)
+                if most is not None and done > most:
+                    whose = "that it announced" if end is not None else "that were expected"
+                    await self._set_aside(response, f"the answer is longer than the {most} bytes {whose}", most, done)
                 batch.append(piece)
                 held += len(piece)
                 del piece  # it is in the batch, and need not be held while the next is received

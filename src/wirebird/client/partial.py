@@ -54,7 +54,7 @@ def target_of(path: str | os.PathLike[str], name: str) -> tuple[Path, bool]:
     Raises `UsageError` for a name that is none, or that would be hidden or elsewhere; and for a path to something that is no
     file, such as a device.
     """
-    target = Path(path)
+    target = Path(path).absolute()  # whatever becomes the working directory meanwhile
     named = target.is_dir()
     if named:
         if not name or name[0] == "." or set(name) & set("/\\") or not name.isprintable() or name != Path(name).name:
@@ -115,10 +115,13 @@ class PartialFile:
             status = os.fstat(self._handle)
             if not stat.S_ISREG(status.st_mode):
                 raise UsageError(f"path {os.fspath(self.path)!r} is there, and no regular file", argument="path")
-            self._ours = self._is_locked()
+            if not self._is_locked():
+                continue  # it was moved to its final place just before
+            self._ours = status.st_nlink == 1
             if self._ours:
                 break
-            # It was moved to its final place just before.
+            # It is another file too, such as the target of a process that was killed in `_move_without_replacing`.
+            self.path.unlink()
         else:
             raise self._busy()
         status = os.fstat(self._handle)
@@ -136,6 +139,10 @@ class PartialFile:
             raise self._busy() from None
         except OSError:
             return True  # a file system without locks
+        return self._is_in_place()
+
+    def _is_in_place(self) -> bool:
+        """Whether what is open is what has the name: nobody put another file there, such as one whose own name that is."""
         try:
             return os.path.samestat(os.fstat(self._handle), os.stat(self.path, follow_symlinks=False))  # noqa: PTH116
         except FileNotFoundError:
@@ -217,7 +224,11 @@ class PartialFile:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Move the complete file to its place.  Raises `FileExistsError` if that was taken meanwhile and may not be replaced."""
+        """Move the complete file to its place.
+
+        Raises `FileExistsError` if that was taken meanwhile and may not be replaced, `FileNotFoundError` if the part is gone.
+        """
+        self._check_place()
         os.ftruncate(self._handle, self.size)
         if self._fsync:
             os.fsync(self._handle)
@@ -236,6 +247,11 @@ class PartialFile:
             finally:
                 os.close(folder)
 
+    def _check_place(self) -> None:
+        if not self._is_in_place():
+            self.record.unlink(missing_ok=True)  # it does not describe what is there now
+            raise FileNotFoundError(errno.ENOENT, "the partial file was moved away", os.fspath(self.path))
+
     def _move_without_replacing(self) -> None:
         try:
             os.link(self.path, self.target)
@@ -250,6 +266,7 @@ class PartialFile:
 
     def set_aside(self) -> Path:
         """Keep what is there under a name that is not continued, `name.corrupt`; it is given back."""
+        self._check_place()
         aside = self.target.with_name(self.target.name + ".corrupt")
         self.record.unlink(missing_ok=True)
         if os.name == "nt":
@@ -271,9 +288,11 @@ class PartialFile:
             if rest and not self._broken:
                 self.write(rest)
         finally:
-            if not self.size and not os.fstat(self._handle).st_size:
+            in_place = self._is_in_place()
+            if not in_place or not os.fstat(self._handle).st_size:
                 self.record.unlink(missing_ok=True)
-                self.path.unlink(missing_ok=True)
+                if in_place:
+                    self.path.unlink(missing_ok=True)
             self._release()
 
     def _close(self) -> None:

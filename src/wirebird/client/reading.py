@@ -149,17 +149,14 @@ class Reading:
                 if missing == size == len(piece):
                     yield piece
                     continue
-                view = memoryview(piece)
-                while len(view) >= missing:
-                    parts.append(view[:missing])
-                    view = view[missing:]
-                    whole = b"".join(parts)
-                    parts, missing = [], size
+                parts.append(memoryview(piece))
+                while len(parts[-1]) >= missing:
+                    view = parts.pop()
+                    whole = b"".join([*parts, view[:missing]])
+                    parts, missing = [view[missing:]], size
                     yield whole
-                if view:
-                    parts.append(view)
-                    missing -= len(view)
-            if parts:
+                missing -= len(parts[-1])
+            if missing < size:
                 last = b"".join(parts)
                 parts = []
                 yield last

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from .options import Options
+    from .pauses import Pauses
     from .response import HttpResponse
 
 __all__ = ["Caller", "EventStream", "Reconnection"]
@@ -59,6 +60,9 @@ _READ: Final = 65536
 
 # Answers to a reconnection that mean "not now" (RFC 9110 15, RFC 6585 4).
 _LATER: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+# What ends a connection and not the stream.
+_LOST: Final = (NetworkError, TimeoutError, IncompleteBody)
 
 # No server may have its readers come back faster than this, seconds.
 _LEAST_WAIT: Final = 0.1
@@ -76,6 +80,10 @@ class Caller(Protocol):
     @property
     def closed(self) -> bool:
         """Whether there will be no more connections."""
+
+    @property
+    def pauses(self) -> Pauses:
+        """Where to wait for the next one."""
 
     def prepare(self, method: str, url: str | URL, given: Mapping[str, Any]) -> Request:
         """The request that a call stands for."""
@@ -232,15 +240,19 @@ class EventStream:
                 raise parser.error
             self._batch = []
             data = await response.read(_READ)
+            if self._closed:
+                return  # by another task
             if data:
                 self.reconnection.fruitless = 0
                 self._before = parser.last_event_id
                 self._batch = parser.receive(data)
                 self._left = iter(self._batch)
-        except (NetworkError, TimeoutError, IncompleteBody) as error:
-            await self._lost(error)
         except WirebirdError as error:
-            raise error.locate(response.request.destination.authority, "reading the body")
+            if self._closed:
+                return
+            if not isinstance(error, _LOST):
+                raise error.locate(response.request.destination.authority, "reading the body")
+            await self._lost(error)
         else:
             if parser.retry is not None:
                 self.reconnection.wait = parser.retry / 1000
@@ -253,10 +265,13 @@ class EventStream:
         """Ask for the stream: there is a `response` then, or the end, or the time for another try has come."""
         try:
             response = await self._client.perform(self.method, self.url, self._request())
-        except (NetworkError, TimeoutError, IncompleteBody) as error:
-            if not self._opened:
+        except _LOST as error:
+            if not self._opened and not self._closed:
                 raise
             await self._lost(error)
+            return
+        if self._closed:  # by another task
+            response.abandon(at_once=True)
             return
         if response.status_code == 200:
             self._accept(response)
@@ -307,6 +322,8 @@ class EventStream:
 
     async def _lost(self, error: WirebirdError | None, asked: float = 0.0) -> None:
         """The connection is over, by `error` or in good order: end, or raise, or wait until it is time for another."""
+        if self._closed:
+            return
         silent = isinstance(error, ReadTimeout) and self.response is not None
         self._let_go(at_once=False)
         if not self._reconnect or self._client.closed:
@@ -324,12 +341,12 @@ class EventStream:
         parser = self._parser
         self._parser = EventParser(parser.max_line, parser.max_event, parser.last_event_id)
         self._batch, self._left = [], iter(())
-        await self.sleep(wait)
+        await self._client.pauses.wait(self, self.sleep(wait))
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Close the connection; idempotent.  There are no more events then.
+        """Close the connection; idempotent.  There are no more events then, also for a task that waits for one.
 
         Where the stream would end by itself (`reconnect` is off), a little rest is waited for in the background, so that the
         connection can be used again.
@@ -337,7 +354,9 @@ class EventStream:
         self._closed = True
         self._parser.last_event_id = self.last_event_id  # without that of the events that nobody took
         self._left = iter(())
-        self._let_go(at_once=self._reconnect)
+        self._let_go(at_once=self._reconnect or self._reading)
+        if self._reading:
+            self._client.pauses.end(self)
 
     aclose = close  # as contextlib.aclosing has it
 

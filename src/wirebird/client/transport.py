@@ -12,10 +12,11 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import ConnectionLost, InvalidHeader, UsageError
+from ..errors import ConnectionLost, InvalidHeader, RequestTimeout, UsageError
 from ..models.headers import encode_fields, split_list
 from ..models.message import CHUNKED, IDEMPOTENT, Body, Request, trailers_of
 from ..models.url import check_host
+from ..net.timeouts import NEVER
 from ..protocol.http1 import LAST_CHUNK, Writer, chunk, request_framing, request_line
 from .response import HttpResponse
 
@@ -203,6 +204,8 @@ class Transport:
             upload = connection.loop.create_task(_upload(connection, body, length, waiter, asked, observed))
         try:
             response = await waiter
+            if upload is not None and not upload.done() and 200 <= response.status_code < 300:
+                await _finish_upload(upload, response, request)
         except BaseException:
             connection.cancel(waiter)
             raise
@@ -272,6 +275,8 @@ async def _upload(
         if not waiter.done():
             connection.give_up()
             waiter.set_exception(RuntimeError("the body raised StopIteration") if isinstance(error, StopIteration) else error)
+        elif (task := asyncio.current_task()) is not None and not task.cancelling():
+            raise  # the response is there, to a request that is not what it was to be
         return
     except BaseException:
         # Cancelled by the body itself, if not by `_conclude`: so is then the request, as if it had awaited the body in person.
@@ -282,6 +287,30 @@ async def _upload(
     connection.sent()
     if observed is not None:
         observed.mark("sent")
+
+
+async def _finish_upload(upload: asyncio.Task[None], response: HttpResponse, request: Request) -> None:
+    """The peer began to answer before it had the whole request, and did not refuse it: it is still to have the rest.
+
+    Until it has ended its answer: then it has done without.  Raises `RequestTimeout`.
+    """
+    incoming = response._incoming
+    if incoming is None:
+        return
+    answered: asyncio.Future[None] = upload.get_loop().create_future()
+
+    def tell() -> None:
+        if not answered.done():
+            answered.set_result(None)
+
+    incoming.on_end(tell)
+    left = request.deadline - monotonic()
+    done, _ = await asyncio.wait([upload, answered], timeout=left if left < NEVER else None, return_when=asyncio.FIRST_COMPLETED)
+    if not done:
+        options: Options = request.options
+        limit = options.timeouts.total
+        peer = request.destination.authority
+        raise RequestTimeout(f"the request was not sent within {limit:g} s", limit=limit, peer=peer, phase="sending the request")
 
 
 async def _conclude(upload: asyncio.Task[None], connection: Http1Connection) -> None:

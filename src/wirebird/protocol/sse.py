@@ -52,6 +52,9 @@ class ServerEvent(NamedTuple):
         return json_decoder(self.data)
 
 
+# Lines of one event that are kept apart; what waits for more is joined, for each string takes some fifty bytes of its own.
+_APART: Final = 256
+
 # What `ServerEvent(...)` does, without the call of a Python function.
 _new: Callable[[tuple[str, str, str, int | None]], ServerEvent] = partial(tuple.__new__, ServerEvent)
 
@@ -72,6 +75,7 @@ class EventParser:
         "_begin",
         "_data",
         "_id",
+        "_joined",
         "_line",
         "_retry",
         "_room",
@@ -96,6 +100,7 @@ class EventParser:
         self._line = bytearray()  # a line whose end has not come
         # The event under way.
         self._data: list[str] = []
+        self._joined = 0  # how many of them are several lines
         self._room = max_event
         self._type = ""
         self._id = last_event_id
@@ -166,6 +171,7 @@ class EventParser:
                     whole = data[0] if len(data) == 1 else "\n".join(data)
                     events.append(_new((self._type or "message", whole, self._id, self._retry)))
                     data.clear()
+                    self._joined = 0
                     self._room = self.max_event
                 self._type = ""
                 self._retry = None
@@ -179,6 +185,9 @@ class EventParser:
                 self._field(line)
                 if self.error is not None:
                     break
+        if len(data) - self._joined > _APART:
+            data[self._joined :] = ["\n".join(data[self._joined :])]
+            self._joined += 1
         return events
 
     def _field(self, line: str) -> None:
@@ -236,4 +245,5 @@ class EventParser:
 
     def _exceed(self, limit: str, maximum: int, what: str) -> None:
         self._data.clear()
+        self._joined = 0
         self.error = LimitExceeded(f"an event stream with more than {maximum} {what}", limit=limit, maximum=maximum)

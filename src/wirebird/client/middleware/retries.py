@@ -15,6 +15,7 @@ from time import monotonic, time
 from ...errors import ClientClosed, WirebirdError
 from ...models.message import Request
 from ...pipeline import Handler
+from ..pauses import Pauses
 from ..response import HttpResponse
 from ..retry import Attempt, Balance, Outcome, Retry, RetryBudget
 
@@ -28,26 +29,26 @@ _BUDGETS = 64
 
 
 class Retries:
-    """The middleware, and what the calls of one client share: the balances of their budgets, and the waits under way.
+    """The middleware, and what the calls of one client share: the balances of their budgets, and `pauses`, the waits under way.
 
     `sleep`, `random`, `clock` (of the deadlines) and `today` (POSIX seconds) are the world's, unless a test brings its own.
     """
 
     def __init__(
         self,
+        pauses: Pauses | None = None,
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Callable[[], float] = random_number,
         clock: Callable[[], float] = monotonic,
         today: Callable[[], float] = time,
     ) -> None:
+        self._pauses = pauses if pauses is not None else Pauses()
         self._sleep = sleep
         self._random = random
         self._clock = clock
         self._today = today
         self._balances: dict[RetryBudget, Balance] = {}
-        self._waits: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = {}
-        self._closed = False
 
     async def __call__(self, request: Request, handler: Handler[Request, HttpResponse]) -> HttpResponse:
         """Send `request` as often as its policy wants; without a policy, once."""
@@ -92,7 +93,7 @@ class Retries:
         replayable = body is None or isinstance(body, bytes) or body.replayable()
         now = self._clock()
         attempt = Attempt(number, request.method, replayable, now, request.deadline, self._today(), self._random())
-        delay = None if self._closed else policy.delay(attempt, outcome)
+        delay = None if self._pauses.closed else policy.delay(attempt, outcome)
         # Earned with the outcome and not with the sending: a thousand that are sent at once would earn what cannot be kept.
         if balance is not None and not before:
             balance.earn(now)
@@ -118,24 +119,7 @@ class Retries:
         return balance
 
     async def _wait(self, seconds: float, request: Request, failure: WirebirdError | None) -> None:
-        try:
-            async with asyncio.timeout(None) as scope:
-                self._waits[scope] = asyncio.get_running_loop()
-                try:
-                    await self._sleep(seconds)
-                finally:
-                    del self._waits[scope]
-        except TimeoutError:
-            if not scope.expired():
-                raise
-        if self._closed:
+        await self._pauses.wait(object(), self._sleep(seconds))
+        if self._pauses.closed:
             peer = request.destination.authority
             raise ClientClosed("the client was closed", peer=peer, phase="waiting to try again") from failure
-
-    def close(self) -> None:
-        """The client is closed: nothing is tried again, and nobody waits to."""
-        self._closed = True
-        loop = asyncio.get_running_loop()
-        for scope, where in self._waits.items():
-            if where is loop and not scope.expired():
-                scope.reschedule(0)
