@@ -271,7 +271,8 @@ class HTTPClient(Verbs):
             self.plans.clear()
         options = request.options
         route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
-        self.plans[url] = Plan(self.connector.pool, route, encode_head(request, route.detour)[0])
+        if route.detour is None or not route.detour.forwards:  # whose errors are told apart in the transport
+            self.plans[url] = Plan(self.connector.pool, route, encode_head(request)[0])
 
     @property
     def pauses(self) -> Pauses:

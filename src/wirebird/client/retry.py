@@ -215,8 +215,9 @@ class Retry:
         if isinstance(outcome, tuple):
             return outcome[0] in self.statuses and method in self.methods
         if isinstance(outcome, ProxyError):
-            # The tunnel was refused, or the proxy is not there, so the request stayed here.
-            return outcome.status in self.statuses or isinstance(outcome.__cause__, _NEVER_SENT)
+            if outcome.status in self.statuses:
+                return True  # the tunnel was refused, so the request stayed here
+            return isinstance(outcome.__cause__, Exception) and self._may_pass(method, outcome.__cause__)
         return _was_never_sent(outcome) or (isinstance(outcome, _PERHAPS_SENT) and method in self.methods)
 
 

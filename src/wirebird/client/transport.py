@@ -12,7 +12,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import ConnectionLost, InvalidHeader, RequestTimeout, UsageError
+from ..errors import ConnectionLost, InvalidHeader, ProtocolError, ProxyError, RequestTimeout, UsageError
 from ..models.headers import encode_fields, split_list
 from ..models.message import CHUNKED, IDEMPOTENT, Body, Request, trailers_of
 from ..models.url import check_host
@@ -139,37 +139,44 @@ class Transport:
         options: Options = request.options
         route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
         head, length = encode_head(request, route.detour)
-        while True:
-            connection = self.connector.idle(route) if not fresh and not reserved else None
-            if connection is None:
-                connection = await self.connector.acquire(
-                    route,
-                    options.timeouts,
-                    request.deadline,
-                    fresh=fresh,
-                    reserved=reserved,
-                    mark=observed.mark if observed is not None else None,
-                )
-            reserved = False
-            if not connection.is_open():
-                connection.give_up()  # found dead before a byte was written: that is no attempt, whatever the method
-                continue
-            try:
-                response = await self._exchange(connection, request, head, length, observed)
-            except ConnectionLost:
-                if fresh or not connection.stale or not _may_repeat(request):
-                    raise
-                fresh = True
+        try:
+            while True:
+                connection = self.connector.idle(route) if not fresh and not reserved else None
+                if connection is None:
+                    connection = await self.connector.acquire(
+                        route,
+                        options.timeouts,
+                        request.deadline,
+                        fresh=fresh,
+                        reserved=reserved,
+                        mark=observed.mark if observed is not None else None,
+                    )
+                reserved = False
+                if not connection.is_open():
+                    connection.give_up()  # found dead before a byte was written: that is no attempt, whatever the method
+                    continue
+                try:
+                    response = await self._exchange(connection, request, head, length, observed)
+                except ConnectionLost:
+                    if fresh or not connection.stale or not _may_repeat(request):
+                        raise
+                    fresh = True
+                    if observed is not None:
+                        observed.again(request)
+                    continue
+                if response.status_code != 417 or (plain := _without_expectation(request)) is None:
+                    return response
+                await response.close()
+                request = plain
+                head, length = encode_head(request, route.detour)
                 if observed is not None:
                     observed.again(request)
-                continue
-            if response.status_code != 417 or (plain := _without_expectation(request)) is None:
-                return response
-            await response.close()
-            request = plain
-            head, length = encode_head(request, route.detour)
-            if observed is not None:
-                observed.again(request)
+        except (ConnectionLost, ProtocolError) as error:
+            if route.detour is None or not route.detour.forwards:
+                raise
+            # It was the proxy that was asked and did not answer, whatever went on behind it.
+            message = f"the proxy did not answer: {error.message}"
+            raise ProxyError(message, peer=error.peer, phase=error.phase) from error
 
     async def _exchange(
         self, connection: Http1Connection, request: Request, head: bytes, length: int, observed: Observation | None

@@ -2,7 +2,7 @@
 
 `dial_through` is `dial` with a stop on the way: the same arguments, one limit for all of it, and the same promise that nothing
 stays open when it raises.  What goes wrong before the tunnel stands is the proxy's: `ProxyError` with its name as the peer,
-`TLSError` for an https proxy's certificate or handshake.  What goes wrong within the tunnel is the origin's, as in `dial`.
+`TLSError` for an https proxy's certificate.  What goes wrong within the tunnel is the origin's, as in `dial`.
 
 The handshakes themselves are `protocol/connect.py` and `protocol/socks5.py`; they do no I/O.
 """
@@ -10,12 +10,13 @@ The handshakes themselves are `protocol/connect.py` and `protocol/socks5.py`; th
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from ..errors import ConnectError, ConnectTimeout, DNSError, ProxyError
+from ..errors import ConnectError, ConnectTimeout, DNSError, ProxyError, TLSError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..protocol.connect import Connect
 from ..protocol.socks5 import Socks5
@@ -102,7 +103,9 @@ async def dial_through(
     async def reach(make: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
         try:
             return await dial(loop, make, hop, names=names, mark=mark if detour.forwards else mark_name, **how)
-        except (ConnectError, DNSError) as exc:
+        except (ConnectError, DNSError, TLSError) as exc:
+            if isinstance(exc.__cause__, ssl.SSLCertVerificationError):
+                raise  # somebody stands in its place, perhaps
             raise ProxyError(f"the proxy cannot be reached: {exc.message}", peer=hop.peer, phase=_PHASE) from exc
 
     try:
