@@ -438,6 +438,7 @@ class ServerConnection(Stream):
     def give_up(self) -> Awaitable[Any] | None:
         """Nobody wants the rest of the body: it is received for nobody."""
         self._body = None
+        self._break_silence()
         self.resume()
         return None
 
