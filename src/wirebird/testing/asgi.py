@@ -101,6 +101,7 @@ class Conversation:
             if self._reading is not None:
                 self._reading.cancel()
                 await asyncio.wait([self._reading])
+            self.disconnect()  # a task that the application left behind may still want to receive
 
     def disconnect(self, *, lost: bool = True) -> None:
         """The client has left; or, without `lost`, will send no more, and perhaps still reads."""
@@ -170,7 +171,7 @@ class Conversation:
             if not message.get("more_trailers", False):
                 self.state = State.DONE
                 await self.carrier.finish(_encode_trailers(self._trailers))
-                self._gone.set()
+                self._end()
         else:
             raise ApplicationError(f"the application sent {kind!r} where {_EXPECTED[state]}")
 
@@ -189,7 +190,12 @@ class Conversation:
             if self.state is State.DONE:
                 await self.carrier.finish(b"")
         if self.state is State.DONE:
-            self._gone.set()  # to the application, the end of the exchange
+            self._end()
+
+    def _end(self) -> None:
+        """The response is complete: to an application that listens, the end of the exchange."""
+        self._gone.set()
+        self._here.set()
 
 
 _EXPECTED: Final = {
