@@ -171,6 +171,51 @@ def test_a_body_that_breaks() -> None:
     assert seen == ["http.request", "http.disconnect"]
 
 
+def test_a_task_left_behind_that_receives() -> None:
+    left: list[asyncio.Task[Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        left.append(asyncio.create_task(receive()))
+        await asyncio.sleep(0)
+        await send(OK)
+        await send(body(b"done"))
+
+    async def main() -> None:
+        async with HTTPClient(connector=ASGITransport(app, lifespan=False)) as client:
+            assert await (await client.post("http://app.example/", data=b"x")).content() == b"done"
+        assert (await left[0])["type"] in ("http.request", "http.disconnect")
+
+    run(main)
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_the_end_of_the_response_is_heard_while_the_body_of_the_request_stalls(size: int) -> None:
+    async def stalls():
+        for _ in range(size):
+            yield b"x"
+        await asyncio.Event().wait()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(size):
+            await receive()
+        listening = asyncio.create_task(receive())
+        await asyncio.sleep(0)
+        await send(OK)
+        await send(body(b"done"))
+        heard.append((await listening)["type"])
+
+    heard: list[str] = []
+
+    async def main() -> None:
+        transport = ASGITransport(app, lifespan=False)
+        async with HTTPClient(connector=transport) as client:
+            assert await (await client.post("http://app.example/", data=stalls())).content() == b"done"
+            assert await transport.wait_done(5)
+        assert heard == ["http.disconnect"]
+
+    run(main)
+
+
 def test_two_tasks_that_receive() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         both = await asyncio.gather(receive(), receive())

@@ -30,7 +30,7 @@ from wirebird import HTTPClient, HttpResponse, Limits, Request, TCPConnector
 from wirebird.models.message import CHUNKED, TUNNEL, UNTIL_CLOSE
 from wirebird.protocol.http1_heads import parse_response_head
 from wirebird.protocol.http1_responses import response_framing
-from wirebird.testing import ApplicationError, MockTransport, TestClient, TestServer, ThrowawayTLS
+from wirebird.testing import ApplicationError, ASGITransport, MockTransport, TestClient, TestServer, ThrowawayTLS
 from wirebird.testing import server_connection as connection_module
 
 OK = {"type": "http.response.start", "status": 200, "headers": []}
@@ -1039,6 +1039,46 @@ def test_the_application_hears_that_its_client_has_left() -> None:
 
 
 # -- beginning and end ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wire", [False, True])
+def test_an_application_that_looks_whether_there_is_something_to_receive(wire: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        got = []
+        message = {"more_body": True}
+        while message["more_body"]:
+            try:
+                async with asyncio.timeout(0):
+                    message = await receive()
+            except TimeoutError:
+                await asyncio.sleep(0.001)
+                looked.set()
+            else:
+                got.append(message["body"])
+        await send(OK)
+        await send(body(b"".join(got)))
+
+    looked = asyncio.Event()
+
+    async def pieces():
+        for piece in (b"one", b"two", b"three"):
+            looked.clear()
+            await looked.wait()
+            yield piece
+
+    async def main() -> None:
+        if wire:
+            async with TestServer(app, lifespan=False) as server, HTTPClient() as client:
+                response = await client.post(server.url(), data=pieces())
+                assert await response.content() == b"onetwothree"
+            assert server.errors == []
+        else:
+            async with HTTPClient(connector=ASGITransport(app, lifespan=False)) as client:
+                response = await client.post("http://app.example/", data=pieces())
+                assert await response.content() == b"onetwothree"
+        assert len(asyncio.all_tasks()) == 1
+
+    run(main)
 
 
 def test_a_framework_that_tells_of_leaving_in_its_own_words() -> None:

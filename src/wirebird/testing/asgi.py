@@ -77,6 +77,10 @@ class Conversation:
         self._gone = asyncio.Event()  # what `receive` says
         self._lost = False  # what `send` says
         self._receiving = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()  # somebody has asked for a piece of the request's body
+        self._here = asyncio.Event()  # there is one, or will be none
+        self._piece: tuple[bytes, bool] | None = None
         self._more = True
         self._head: ResponseHead | None = None
         self._has_trailers = False
@@ -84,19 +88,46 @@ class Conversation:
 
     async def run(self, application: Application, scope: MutableMapping[str, Any]) -> None:
         """Call the application.  Raises what it raises, and `ApplicationError` if it did not send a whole response."""
-        await application(scope, self.receive, self.send)
-        if self.fault is not None:
-            raise self.fault
-        if self.state is State.DONE or self._lost:
-            return
-        if self.state <= State.FIRST_BODY:
-            raise ApplicationError("the application returned without a response")
-        raise ApplicationError("the application returned before its response was complete")
+        try:
+            await application(scope, self.receive, self.send)
+            if self.fault is not None:
+                raise self.fault
+            if self.state is State.DONE or self._lost:
+                return
+            if self.state <= State.FIRST_BODY:
+                raise ApplicationError("the application returned without a response")
+            raise ApplicationError("the application returned before its response was complete")
+        finally:
+            if self._reading is not None:
+                self._reading.cancel()
+                await asyncio.wait([self._reading])
+            self.disconnect()  # a task that the application left behind may still want to receive
 
     def disconnect(self, *, lost: bool = True) -> None:
         """The client has left; or, without `lost`, will send no more, and perhaps still reads."""
         self._lost = lost
         self._gone.set()
+        if lost:
+            self._here.set()
+
+    async def _read(self) -> None:
+        """Read the body of the request, each piece when it is asked for.
+
+        In a task of its own: a `receive` that is cancelled, as by whoever looks whether the client is still there, loses nothing.
+        """
+        more = True
+        try:
+            while more:
+                await self._wanted.wait()
+                self._piece = await self.carrier.next()
+                more = self._piece[1]
+                self._wanted.clear()
+                self._here.set()
+        except NetworkError:
+            pass
+        finally:
+            if more:
+                self.disconnect()
 
     # -- what the application calls ------------------------------------------------------------------------------------
 
@@ -104,11 +135,14 @@ class Conversation:
         """The next event: a piece of the request's body, or that the client has left."""
         async with self._receiving:
             if self._more and not self._lost and self.state is not State.DONE:
-                try:
-                    body, self._more = await self.carrier.next()
-                except NetworkError:
-                    self.disconnect()
-                else:
+                if self._reading is None:
+                    self._reading = asyncio.create_task(self._read())
+                if self._piece is None:
+                    self._wanted.set()
+                    await self._here.wait()
+                if self._piece is not None:
+                    (body, self._more), self._piece = self._piece, None
+                    self._here.clear()
                     return {"type": "http.request", "body": body, "more_body": self._more}
         await self._gone.wait()
         return {"type": "http.disconnect"}
@@ -137,7 +171,7 @@ class Conversation:
             if not message.get("more_trailers", False):
                 self.state = State.DONE
                 await self.carrier.finish(_encode_trailers(self._trailers))
-                self._gone.set()
+                self._end()
         else:
             raise ApplicationError(f"the application sent {kind!r} where {_EXPECTED[state]}")
 
@@ -156,7 +190,12 @@ class Conversation:
             if self.state is State.DONE:
                 await self.carrier.finish(b"")
         if self.state is State.DONE:
-            self._gone.set()  # to the application, the end of the exchange
+            self._end()
+
+    def _end(self) -> None:
+        """The response is complete: to an application that listens, the end of the exchange."""
+        self._gone.set()
+        self._here.set()
 
 
 _EXPECTED: Final = {

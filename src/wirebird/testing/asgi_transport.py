@@ -209,6 +209,7 @@ class _Exchange:
         except Exception as error:
             # The body is at fault, not the application: the request cannot be completed, and the caller is told why.
             self.body_error = error
+            self.conversation.disconnect()  # before the caller, who is done then
             self.fail(error)
             raise ConnectionLost("the client has left", phase="reading the request") from error
 

@@ -424,6 +424,7 @@ class ServerConnection(PieceSupply, Stream):
     def give_up(self) -> Awaitable[Any] | None:
         """Nobody wants the rest of the body: it is received for nobody."""
         self._body = None
+        self._break_silence()
         self.resume()
         return None
 
