@@ -174,7 +174,7 @@ class Retry:
     budget               a `RetryBudget` over all requests of the client; None for no limit
 
     Errors that are tried again: `ConnectError`, `DNSError` and `ConnectTimeout`, for any method; `ConnectionLost`, `ReadTimeout`
-    and `IncompleteBody`, for `methods`; a `ProxyError` with one of `statuses`, or of a proxy that cannot be reached.  Raises
+    and `IncompleteBody`, for `methods`; a `ProxyError` with one of `statuses`, or with one of these as its cause.  Raises
     `UsageError` for a bad argument.
     """
 
