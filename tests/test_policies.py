@@ -179,9 +179,9 @@ class World:
         assert self.books.faults == []
         assert all(gate._running == 0 and not gate._line for gate in self.limit._gates.values())
         assert (self.client.stats()["in_use"], self.client.stats()["waiting"]) == (0, 0)
+        assert not self.client.pauses
         retrying = self.client._retrying
         assert retrying is not None
-        assert not retrying._waits
         assert all(0 <= balance.tokens <= 10 for balance in retrying._balances.values())
         json.dumps(self.har.to_dict())
         assert all(upload.closed and not upload.reading for upload in self.uploads)

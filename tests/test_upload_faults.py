@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
+import threading
 from time import monotonic
 
 import pytest
@@ -726,3 +729,35 @@ def test_a_file_is_rewound_for_a_second_try(tmp_path):
             check_settled(client)
 
     run(main)
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_body_that_never_waits_notices_that_the_peer_is_gone(kind, caplog):
+    """The peer takes as fast as it is given, in a thread of its own, so the loop has no turn: asyncio logs each write."""
+    need(kind)
+
+    def serve(listener):
+        for _ in range(5):
+            sock = listener.accept()[0]
+            with sock:
+                left = 3_000_000
+                while left > 0:
+                    left -= len(sock.recv(min(left, 262144)))
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+
+    async def main(port):
+        async with HTTPClient() as client:
+            for _ in range(5):
+                flow = Flow(20_000)
+                with pytest.raises(ConnectionLost):
+                    await client.post(f"http://127.0.0.1:{port}/", data=flow.pieces())
+                assert flow.closed
+                assert flow.given < 20_000
+                check_settled(client)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        run(lambda: main(listener.getsockname()[1]), kind=kind)
+        thread.join(10)
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []

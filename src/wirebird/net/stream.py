@@ -84,6 +84,9 @@ class Stream(asyncio.BufferedProtocol):
 
     async def drain(self) -> None:
         """Wait until the transport takes more.  Raises `ConnectionLost` if it never will."""
+        if self.transport is not None and not self.closing and self.transport.is_closing():
+            # A write has failed.  `connection_lost` comes in a turn of the loop that a writer who never waits would not give it.
+            await asyncio.wait([self.when_gone()])
         if self.transport is None or self.closing:
             raise ConnectionLost("the connection broke", peer=self.peer, phase="sending the request")
         if not self._writable:
