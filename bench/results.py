@@ -28,6 +28,10 @@ class Cell:
         """Seconds of processor time per request, on the client's side."""
         return self._median([run["cpu"] / run["requests"] for run in self.runs])
 
+    def least_cpu(self) -> float | None:
+        """The same of the best run: what else the machine does can only add to it."""
+        return min((run["cpu"] / run["requests"] for run in self.runs), default=None)
+
     def busy(self) -> float | None:
         """The share of its core that the client used."""
         return self._median([run["cpu"] / run["seconds"] for run in self.runs])
