@@ -89,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server=description,
         cores=(server_core, client_core),
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        command="make bench" if whole else " ".join(["python -m bench", *(sys.argv[1:] if arguments is None else arguments)]),
+        command="make bench"
+        if whole
+        else " ".join(["python -m bench", *_shown(sys.argv[1:] if arguments is None else arguments)]),
         seconds=seconds,
         load=load,
     )
@@ -103,6 +105,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.json.write_text(json.dumps(rows, indent=1), "utf-8")
     say(f"{time.monotonic() - started:.0f} s")
     return 0
+
+
+def _shown(arguments: Sequence[str]) -> list[str]:
+    """The arguments without those that say where results go, which is nobody's business."""
+    shown: list[str] = []
+    skip = False
+    for argument in arguments:
+        if not skip and argument.partition("=")[0] not in ("--json", "--output"):
+            shown.append(argument)
+        skip = not skip and argument in ("--json", "--output")
+    return shown
 
 
 def _chosen(text: str | None, known: Sequence[str], noun: str) -> list[str]:

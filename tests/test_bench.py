@@ -16,6 +16,7 @@ if sys.platform == "win32":
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from bench.__main__ import _shown as shown
 from bench.before import environment_for
 from bench.contenders import PEERS
 from bench.contenders.pieces import pieces
@@ -231,3 +232,8 @@ def test_no_slower_than_before():
     results.cells["get_small_1", "asyncio", "before"].runs.append(run(cpu=1.0))
     met = {verdict.target: verdict.met for verdict in judge(results) if "before" in verdict.limit}
     assert met == {"small GET, 50 connections": True, "sequential GET, one connection": False}
+
+
+def test_where_results_go_is_not_written_down():
+    arguments = ["--only", "get", "--json", "a.json", "--output=b.md", "--rounds", "1", "--output", "c.md", "--quick"]
+    assert shown(arguments) == ["--only", "get", "--rounds", "1", "--quick"]
