@@ -12,7 +12,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import ConnectionLost, InvalidHeader, ProtocolError, ProxyError, RequestTimeout, UsageError
+from ..errors import ConnectionLost, InvalidHeader, ProtocolError, ProxyError, UsageError
 from ..models.headers import encode_fields, split_list
 from ..models.message import CHUNKED, IDEMPOTENT, Body, Request, trailers_of
 from ..models.url import check_host
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..net.proxy import Proxy
+    from ..net.timeouts import Timeouts
     from ..net.tunnel import Detour
     from .connector import TCPConnector
     from .http1 import Http1Connection
@@ -314,10 +315,8 @@ async def _finish_upload(upload: asyncio.Task[None], response: HttpResponse, req
     left = request.deadline - monotonic()
     done, _ = await asyncio.wait([upload, answered], timeout=left if left < NEVER else None, return_when=asyncio.FIRST_COMPLETED)
     if not done:
-        options: Options = request.options
-        limit = options.timeouts.total
-        peer = request.destination.authority
-        raise RequestTimeout(f"the request was not sent within {limit:g} s", limit=limit, peer=peer, phase="sending the request")
+        timeouts: Timeouts = request.options.timeouts
+        raise timeouts.exceeded(total=True, peer=request.destination.authority, phase="sending the request")
 
 
 async def _conclude(upload: asyncio.Task[None], connection: Http1Connection) -> None:
