@@ -540,7 +540,10 @@ def test_retiring_leaves_those_who_dial_or_wait_their_turn():
 
 
 def test_retiring_what_was_never_used():
-    run(wirebird.TCPConnector().retire)
+    connector = wirebird.TCPConnector()
+    run(connector.retire)
+    assert connector.closed
+    assert connector.peek() is None
 
 
 @POOLS
