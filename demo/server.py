@@ -32,7 +32,8 @@ from wirebird.errors import ProtocolError
 from wirebird.models.message import RequestHead
 from wirebird.net.stream import Stream
 from wirebird.protocol.http1 import LAST_CHUNK, chunk, response_line
-from wirebird.protocol.http1_parser import End, Event, Parser, State
+from wirebird.protocol.http1_events import End, Event, State
+from wirebird.protocol.http1_parser import Parser
 
 __all__ = ["SMALL", "main"]
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from wirebird.errors import IncompleteBody, InvalidRequest, InvalidResponse, LimitExceeded
 from wirebird.models.limits import DEFAULT_LIMITS, Limits
-from wirebird.protocol.http1_parser import END, End
+from wirebird.protocol.http1_events import END, End
 
 
 class Triple(NamedTuple):

@@ -38,7 +38,8 @@ import uvloop
 from wirebird.errors import ProtocolError
 from wirebird.models.headers import HttpHeaders
 from wirebird.models.message import CHUNKED, RequestHead
-from wirebird.protocol.http1_parser import End, Parser
+from wirebird.protocol.http1_events import End
+from wirebird.protocol.http1_parser import Parser
 
 __all__ = ["FOX", "Asked", "Origin", "Wire", "code", "pattern", "run"]
 

@@ -10,7 +10,8 @@ import httptools
 from wirebird.errors import ProtocolError
 from wirebird.models.limits import Limits
 from wirebird.models.message import Head, RequestHead, ResponseHead
-from wirebird.protocol.http1_parser import End, Parser
+from wirebird.protocol.http1_events import End
+from wirebird.protocol.http1_parser import Parser
 
 Fields = list[tuple[bytes, bytes]]
 

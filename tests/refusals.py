@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from http1_triples import GET, OK, POST
 from wire import Outcome, every_byte, run, whole
 from wirebird.errors import IncompleteBody, InvalidRequest, InvalidResponse, LimitExceeded
-from wirebird.protocol.http1_parser import State
+from wirebird.protocol.http1_events import State
 
 _AT_ONCE = 30_000  # bytes above which cutting at every byte takes too long
 

@@ -709,7 +709,7 @@ def test_a_startup_that_fails(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["failed", "raises", "hangs"])
 def test_a_shutdown_that_fails(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wirebird.testing.lifespan.SHUTDOWN_TIME", 0.02)
+    monkeypatch.setattr("wirebird.server.lifespan.SHUTDOWN_TIME", 0.02)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -731,7 +731,7 @@ def test_a_shutdown_that_fails(how: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_startup_that_hangs_is_bounded_by_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wirebird.testing.lifespan.SHUTDOWN_TIME", 0.02)
+    monkeypatch.setattr("wirebird.server.lifespan.SHUTDOWN_TIME", 0.02)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()

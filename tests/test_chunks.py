@@ -12,7 +12,8 @@ from raw_peer import Peer, chunked
 from wirebird.client.chunks import LARGEST_CHUNK, ChunkConnection, iter_chunks
 from wirebird.models.limits import Limits
 from wirebird.protocol.http1_chunks import ChunkParser
-from wirebird.protocol.http1_parser import End, Parser
+from wirebird.protocol.http1_events import End
+from wirebird.protocol.http1_parser import Parser
 
 CHUNKS = [b"abc", b"d", b"e" * 300, b"f" * 5000, b"\r\n", b"g"]
 

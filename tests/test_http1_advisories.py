@@ -13,7 +13,7 @@ from http1_triples import A_CHUNKED_POST, A_GET, CHUNKED, GET, HOST, OK, POST, P
 from refusals import both_refuse, incomplete, outcome, refused_request, refused_response, request, response
 from wire import Driver, run, whole
 from wirebird.errors import IncompleteBody, LimitExceeded
-from wirebird.protocol.http1_parser import END, End, State
+from wirebird.protocol.http1_events import END, End, State
 
 
 def test_s2_bad_ipv6_target() -> None:

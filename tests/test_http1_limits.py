@@ -13,7 +13,8 @@ from http1_triples import CHUNKED, GET, OK, POST_CHUNKED
 from wire import Driver, at_random, every_byte, run, whole
 from wirebird.errors import InvalidRequest, InvalidResponse, LimitExceeded, ProtocolError, UsageError
 from wirebird.models.limits import DEFAULT_LIMITS, Limits
-from wirebird.protocol.http1_parser import END, Parser
+from wirebird.protocol.http1_events import END
+from wirebird.protocol.http1_parser import Parser
 
 START = (LimitExceeded, 414, "start_line")
 SIZE = (LimitExceeded, 431, "head_size")

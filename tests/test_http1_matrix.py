@@ -12,7 +12,7 @@ import pytest
 from http1_triples import A_CHUNKED_POST, A_GET, CHUNKED, GET, HOST, OK, POST, POST_CHUNKED
 from refusals import both_refuse, incomplete, outcome, refused_request, refused_response, request, response
 from wire import Driver, every_byte, run
-from wirebird.protocol.http1_parser import END, End, State
+from wirebird.protocol.http1_events import END, End, State
 
 CONTROLS = [bytes([i]) for i in (*range(0x09), *range(0x0B, 0x0D), *range(0x0E, 0x20), 0x7F)]  # but HTAB, LF and CR
 UNICODE_DIGITS = [*(digit.encode() for digit in "\u0660\u0665\u0669\uff15\u096b\U0001d7d9"), b"5\0", b"\xe5", b"\xb2", b"\xb9"]

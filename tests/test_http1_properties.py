@@ -13,7 +13,7 @@ from http1_triples import REQUESTS, RESPONSES, Triple
 from wire import Driver, at_random, every_byte, run, whole
 from wirebird.errors import ProtocolError
 from wirebird.models.limits import DEFAULT_LIMITS, Limits
-from wirebird.protocol.http1_parser import END, End, State
+from wirebird.protocol.http1_events import END, End, State
 
 examples = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 roles = st.sampled_from(["client", "server"])

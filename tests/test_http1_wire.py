@@ -7,7 +7,8 @@ import pytest
 from http1_triples import A_GET, GET, OK, POST, REQUESTS, RESPONSES, Triple
 from wire import Driver, every_byte, every_two, run, whole
 from wirebird.errors import IncompleteBody, InvalidRequest, InvalidResponse
-from wirebird.protocol.http1_parser import END, End, Parser, State
+from wirebird.protocol.http1_events import END, End, State
+from wirebird.protocol.http1_parser import Parser
 
 TRIPLES = [pytest.param(triple, id=f"response-{name}") for name, triple in RESPONSES.items()] + [
     pytest.param(triple, id=f"request-{name}") for name, triple in REQUESTS.items()

@@ -17,7 +17,7 @@ import pytest
 
 from raw_peer import OK, Peer, answer, check_settled, resident, run, sockets
 from wirebird import HTTPClient, IncompleteBody, TCPConnector, Timeouts
-from wirebird.client.body import READ_AHEAD
+from wirebird.net.incoming import READ_AHEAD
 
 MIB = 1024 * 1024
 LOOPS = ["asyncio", "uvloop"]

@@ -409,7 +409,7 @@ def test_a_response_that_one_client_hands_on_to_another(reads):
 
 def test_a_rest_that_is_waited_for_in_vain(monkeypatch):
     """The response is closed, the peer sends neither the little that is left nor its end."""
-    monkeypatch.setattr("wirebird.client.body.DRAIN_TIME", 0.03)
+    monkeypatch.setattr("wirebird.net.incoming.DRAIN_TIME", 0.03)
 
     async def main():
         books = Books()

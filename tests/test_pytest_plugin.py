@@ -89,8 +89,9 @@ def test_fine(wirebird_server):
 def test_left_running(wirebird_server):
     async def main():
         server = await wirebird_server(lambda request: None).start()
-        server._server.close()
-        await server._server.wait_closed()
+        for listener in server._server._listeners:
+            listener.close()
+            await listener.wait_closed()
     asyncio.run(main())
 """
 

@@ -14,6 +14,7 @@ import ssl
 import struct
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from wirebird import HTTPClient, HttpResponse, Limits, Request, TCPConnector
 from wirebird.models.message import CHUNKED, TUNNEL, UNTIL_CLOSE
 from wirebird.protocol.http1_heads import parse_response_head
 from wirebird.protocol.http1_responses import response_framing
+from wirebird.server.settings import Settings
 from wirebird.testing import ApplicationError, ASGITransport, MockTransport, TestClient, TestServer, ThrowawayTLS
-from wirebird.testing import server_connection as connection_module
 
 OK = {"type": "http.response.start", "status": 200, "headers": []}
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -310,7 +311,7 @@ def test_tls(kind: str) -> None:
         async with TestServer(asgi_echo, ssl=tls.server) as server, HTTPClient() as stranger:
             with pytest.raises(wirebird.TLSError):
                 await stranger.get(server.url())
-            assert not server._connections
+            assert not server._server.connections
 
     run(main, kind=kind)
 
@@ -412,7 +413,7 @@ def test_a_long_pipeline_is_read_no_further_than_it_is_served() -> None:
             wire.send(GET.replace(b"Host", b"X: %b\r\nHost" % (b"x" * 8000)) * 500)
             while not server.requests:
                 await asyncio.sleep(0)
-            (connection,) = server._connections
+            (connection,) = server._server.connections
             go_on.set()
             for _ in range(500):
                 held.append(len(connection.parser.leftover))
@@ -664,7 +665,7 @@ def test_a_short_body_that_nobody_reads_is_received_all_the_same() -> None:
 
 
 def test_a_long_body_that_nobody_reads_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "LINGER_TIME", 0.1)
+    monkeypatch.setattr("wirebird.testing.server.Settings", partial(Settings, linger_time=0.1))
 
     async def script(wire: Wire, server: TestServer) -> None:
         wire.send(upload(60 * 1024 * 1024))
@@ -677,7 +678,7 @@ def test_a_long_body_that_nobody_reads_closes_the_connection(monkeypatch: pytest
 
 
 def test_a_body_without_end_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "LINGER_TIME", 0.1)
+    monkeypatch.setattr("wirebird.testing.server.Settings", partial(Settings, linger_time=0.1))
 
     async def script(wire: Wire, server: TestServer) -> None:
         wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -817,7 +818,7 @@ async def listener(scope: Any, receive: Any, send: Any) -> None:
 @pytest.mark.parametrize("app", [echo, listener])
 @pytest.mark.parametrize("sent", [b"Content-Length: 10\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"])
 def test_a_body_that_stalls(app: Any, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "BODY_TIME", 0.03)
+    monkeypatch.setattr("wirebird.testing.server.Settings", partial(Settings, body_timeout=0.03))
 
     async def script(wire: Wire, server: TestServer) -> None:
         wire.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + sent)
@@ -1201,8 +1202,9 @@ def test_idle_connections_do_not_hold_the_end_up(tls: bool) -> None:
         connector = TCPConnector(ssl=throwaway.client if throwaway else None)
         async with HTTPClient(connector) as client:
             assert (await client.get(server.url())).status_code == 200
+            running = server._server
             await server.close()
-            assert not server._connections
+            assert running is not None and not running.connections
 
     run(main)
 

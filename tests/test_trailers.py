@@ -10,7 +10,8 @@ from raw_peer import OK, Peer, check_settled, chunked, run
 from wirebird import HTTPClient, InvalidHeader, InvalidResponse, LimitExceeded, Upload, UsageError
 from wirebird.models.headers import decode_fields
 from wirebird.models.message import RequestHead
-from wirebird.protocol.http1_parser import End, Parser
+from wirebird.protocol.http1_events import End
+from wirebird.protocol.http1_parser import Parser
 
 
 async def _given(*pieces):

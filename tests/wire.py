@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from wirebird.errors import IncompleteBody, LimitExceeded, ProtocolError
 from wirebird.models.limits import DEFAULT_LIMITS, Limits
 from wirebird.models.message import CHUNKED, TUNNEL, UNTIL_CLOSE, Head, RequestHead, ResponseHead
-from wirebird.protocol.http1_parser import End, Event, Parser, State
+from wirebird.protocol.http1_events import End, Event, State
+from wirebird.protocol.http1_parser import Parser
 
 _FRAMING = {CHUNKED: "chunked", UNTIL_CLOSE: "eof", TUNNEL: "tunnel"}
 

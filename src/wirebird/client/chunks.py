@@ -13,8 +13,8 @@ from typing import Final
 
 from ..models.limits import Limits
 from ..models.message import ResponseHead
+from ..net.incoming import Incoming
 from ..protocol.http1_chunks import ChunkParser
-from .body import Incoming
 from .http1 import Http1Connection
 from .response import HttpResponse
 

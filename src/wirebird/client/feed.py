@@ -16,8 +16,8 @@ from typing import Any
 
 from ..errors import ConnectionLost, IncompleteBody, UsageError
 from ..models.message import Request
+from ..net.incoming import Incoming, PieceSupply
 from ..net.timeouts import NEVER, Timeouts, Watch
-from .body import Incoming, PieceSupply
 from .sources import IteratorSource
 
 __all__ = ["Feed", "IteratorFeed"]

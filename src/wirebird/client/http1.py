@@ -23,11 +23,12 @@ from ..errors import (
 )
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import ResponseHead
+from ..net.incoming import WINDOW, Incoming
 from ..net.landing import Landing
 from ..net.stream import Stream
 from ..net.timeouts import NEVER, Timeouts, Watch
-from ..protocol.http1_parser import END, End, Event, Parser, State
-from .body import WINDOW, Incoming
+from ..protocol.http1_events import END, End, Event, State
+from ..protocol.http1_parser import Parser
 from .response import HttpResponse
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 from ..errors import InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, decode_value, encode_fields
 from ..models.message import CHUNKED, UNTIL_CLOSE, Request, ResponseHead
+from ..net.incoming import Incoming
 from ..protocol.http1 import response_line
-from .body import Incoming
 from .feed import IteratorFeed
 
 __all__ = ["BodyLike", "make_body", "make_head", "make_response", "replace_head"]

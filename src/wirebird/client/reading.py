@@ -15,7 +15,7 @@ from ..errors import BodyConsumed, ProtocolError
 from ..models.charset import check_encoding, codec_name, guess_codec
 from ..models.message import ResponseHead
 from ..models.numbers import check_count
-from .body import Incoming
+from ..net.incoming import Incoming
 
 if TYPE_CHECKING:
     from ..models.headers import HttpHeaders

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StatusError
 from ..models.headers import HeadersLike, HttpHeaders, decode_fields, decode_value
 from ..models.message import CHUNKED, Request, ResponseHead
-from .body import Claim, Incoming
+from ..net.incoming import Claim, Incoming
 from .reading import Reading
 
 if TYPE_CHECKING:

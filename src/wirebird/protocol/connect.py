@@ -15,7 +15,8 @@ from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import ResponseHead
 from ..models.redaction import printable
 from .http1 import request_line
-from .http1_parser import Parser, State
+from .http1_events import State
+from .http1_parser import Parser
 
 __all__ = ["Connect"]
 

@@ -11,7 +11,8 @@ from collections import deque
 
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import CHUNKED
-from .http1_parser import END, End, Event, Parser
+from .http1_events import END, End, Event
+from .http1_parser import Parser
 
 __all__ = ["ChunkParser"]
 

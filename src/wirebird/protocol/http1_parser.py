@@ -17,59 +17,22 @@ may be received elsewhere, straight into their final place, and only be counted 
 from __future__ import annotations
 
 import re
-from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final
 
 from ..errors import IncompleteBody, InvalidRequest, InvalidResponse, LimitExceeded, ProtocolError
 from ..models.limits import DEFAULT_LIMITS, Limits
-from ..models.message import CHUNKED, TUNNEL, UNTIL_CLOSE, Head, ResponseHead
+from ..models.message import CHUNKED, TUNNEL, UNTIL_CLOSE, RequestHead, ResponseHead
+from .http1_events import END, End, Event, State
 from .http1_heads import body_length, check_trailers, parse_request_head, parse_response_head
 
-__all__ = ["END", "End", "Event", "Parser", "State"]
-
-
-class State(IntEnum):
-    """What the parser waits for."""
-
-    READY = 0  # the first byte of a head, of a response whose declared framing is the real one
-    HEAD = 1  # (the rest of) a head
-    SIZED = 2  # bytes of a body of known length
-    CHUNK_SIZE = 3  # a chunk-size line
-    CHUNK_DATA = 4  # bytes of a chunk
-    CHUNK_END = 5  # the CRLF behind a chunk
-    TRAILERS = 6  # the trailer section
-    TO_EOF = 7  # bytes of a body that ends with the connection
-    DONE = 8  # to be asked for the next message
-    TUNNEL = 9  # nothing: the bytes belong to another protocol
-    FAILED = 10  # nothing any more
+__all__ = ["Parser"]
 
 
 READY, HEAD, SIZED, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, TO_EOF, DONE, TUNNELLING, FAILED = State
 
 
-class End:
-    """The end of a message.  `trailers` is the block of trailer field lines, empty for almost every message."""
-
-    __slots__ = ("trailers",)
-
-    def __init__(self, trailers: bytes = b"") -> None:
-        self.trailers = trailers
-
-    def __repr__(self) -> str:
-        return f"End({self.trailers!r})" if self.trailers else "END"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, End) and other.trailers == self.trailers
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-END: Final = End()
-
 # RFC 9112 6.3, steps 1 and 2: after these the head alone does not say where the response ends.
 _FRAMED_BY_METHOD: Final = frozenset({b"HEAD", b"CONNECT"})
-
-Event: TypeAlias = "Head | bytes | End"
 
 # RFC 9112 7.1: 1*HEXDIG, capped, and extensions that are looked over and ignored.  No white space: senders have no use for it.
 _chunk_line = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;([\t\x20-\x7e\x80-\xff]*))?\r\n").fullmatch
@@ -88,6 +51,7 @@ class Parser:
         "_extensions",
         "_informational",
         "_known_head",
+        "_known_request",
         "_method",
         "_pending",
         "_small_head",
@@ -114,6 +78,7 @@ class Parser:
         self._extensions = 0
         self._empty_lines = 0  # in front of the current request
         self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
+        self._known_request: RequestHead | None = None  # the same of a server, where it had no body
         # A head of no more bytes than this is within every limit: a field line has four of them at the least.
         self._small_head = min(limits.start_line, limits.head_size, 4 * limits.head_fields)
         self._chunk_line_limit = 16 + len(";") + limits.chunk_extension + len("\r\n")
@@ -176,10 +141,18 @@ class Parser:
                     events: list[Event] = [head]
                     self._begin_body(head.length, events)
                     return self._advance_through(bytes(memoryview(data)[head.size : size]), events)
+            known = self._known_request
+            if known is not None and known.size == size and self._is_again(known, data):
+                self.state = DONE
+                return [known, END]
             return self._advance_through(bytes(memoryview(data)[:size]), [])
         except ProtocolError:
             self._fail()
             raise
+
+    def _is_again(self, known: RequestHead, data: bytes | bytearray) -> bool:
+        """Whether `data` is the request that this client has made before, and nothing else."""
+        return self.state is HEAD and not self._pending and data.startswith(known.raw)
 
     def advance(self, size: int) -> list[Event]:
         """Count `size` bytes of a body of known length that were received elsewhere; `[END]` if it is complete now."""
@@ -281,6 +254,7 @@ class Parser:
         if self.server:
             request = parse_request_head(raw)
             events.append(request)
+            self._known_request = request if request.length == 0 and request.method != b"CONNECT" else None
             self._begin_body(TUNNEL if request.method == b"CONNECT" else request.length, events)
             return pos
         response = parse_response_head(raw, self._method)

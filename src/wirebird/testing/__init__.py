@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .asgi import ApplicationError
+    from ..server.asgi_conversation import ApplicationError
     from .asgi_transport import ASGITransport
     from .client import TestClient
     from .mock import MockTransport
@@ -41,7 +41,7 @@ __all__ = [
 
 _homes = {
     "ASGITransport": "asgi_transport",
-    "ApplicationError": "asgi",
+    "ApplicationError": "..server.asgi_conversation",
     "MockTransport": "mock",
     "RecordedCall": "routes",
     "Recorder": "recorder",
@@ -56,7 +56,7 @@ _homes = {
 def __getattr__(name: str) -> Any:
     if name not in _homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_homes[name]}", __name__), name)
+    value = getattr(import_module(_homes[name] if _homes[name].startswith("..") else f".{_homes[name]}", __name__), name)
     globals()[name] = value
     return value
 

@@ -21,9 +21,16 @@ from ..models.message import Request, ResponseHead
 from ..protocol.http1 import Writer
 from ..protocol.http1_heads import parse_request_head, parse_response_head
 from ..protocol.http1_responses import encode_response, response_framing
-from .asgi import Application, ApplicationError, Conversation, check_application, http_scope, tells_of_leaving
+from ..server.asgi_conversation import (
+    Application,
+    ApplicationError,
+    Conversation,
+    check_application,
+    http_scope,
+    tells_of_leaving,
+)
+from ..server.lifespan import Lifespan, LifespanMode
 from .delivery import answer_within, send_within, sent_pieces
-from .lifespan import Lifespan, LifespanMode
 
 __all__ = ["ASGITransport"]
 

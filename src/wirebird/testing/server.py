@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl as _ssl
 from os import PathLike, fspath
-from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from ..errors import UsageError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import Request
-from .asgi import Application
+from ..server.asgi_conversation import Application
+from ..server.lifespan import LifespanMode
+from ..server.server import Server
+from ..server.settings import Settings
 from .delivery import Answerer
-from .lifespan import Lifespan, LifespanMode
 from .mock import MockTransport
 from .server_apps import AsgiGuest, HandlerGuest, is_handler
-from .server_connection import ServerConnection
 from .throwaway_tls import ThrowawayTLS
 
 __all__ = ["TestServer"]
@@ -76,22 +74,21 @@ class TestServer:
         self.errors: list[BaseException] = []
         self._wanted_port = port
         self._ssl = ssl.server if isinstance(ssl, ThrowawayTLS) else ssl
-        self._max_body_size = max_body_size
-        self._limits = limits or DEFAULT_LIMITS
-        self._keepalive_timeout = keepalive_timeout
+        self._settings = Settings(
+            max_body_size=max_body_size,
+            limits=limits or DEFAULT_LIMITS,
+            keepalive_timeout=keepalive_timeout,
+            header_timeout=min(keepalive_timeout, 30.0),
+        )
         self._shutdown_timeout = shutdown_timeout
-        self._lifespan: Lifespan | None = None
         self._guest: AsgiGuest | HandlerGuest
         if isinstance(app, MockTransport):
             self._guest = HandlerGuest(app.send, self)
         elif is_handler(app):
             self._guest = HandlerGuest(app, self)  # type: ignore[arg-type]
         else:
-            state: dict[str, Any] = {}
-            self._lifespan = Lifespan(app, lifespan, state)  # type: ignore[arg-type]
-            self._guest = AsgiGuest(app, self, root_path, state)  # type: ignore[arg-type]
-        self._server: asyncio.Server | None = None
-        self._connections: set[ServerConnection] = set()
+            self._guest = AsgiGuest(app, self, root_path, lifespan)  # type: ignore[arg-type]
+        self._server: Server | None = None
 
     def __repr__(self) -> str:
         return f"<TestServer {self.url() if self._server is not None else 'not running'}, {len(self.requests)} requests>"
@@ -126,76 +123,23 @@ class TestServer:
         """Start the application, and listen.  The same as entering."""
         if self._server is not None:
             raise UsageError(f"{self!r} is running already")
-        loop = asyncio.get_running_loop()
-        if self._lifespan is not None:
-            await self._lifespan.startup()
-        tls: dict[str, Any] = {} if self._ssl is None else {"ssl": self._ssl, "ssl_shutdown_timeout": _GOODBYE}
+        server = Server(self._guest, self._settings, on_error=lambda _, error: self.failed(error))
         try:
             if self.path is not None:
-                self._server = await loop.create_unix_server(self._accept, self.path, **tls)
+                await server.listen(path=self.path, ssl=self._ssl)
             else:
-                self._server = await loop.create_server(self._accept, self.host, self._wanted_port, **tls)
-                self.port = self._server.sockets[0].getsockname()[1]
+                self.port = (await server.listen(self.host, self._wanted_port, ssl=self._ssl))[0][1]
         except BaseException:
-            if self._lifespan is not None:
-                await self._lifespan.shutdown()
+            await server.close(self._shutdown_timeout)
             raise
+        self._server = server
         return self
-
-    def _accept(self) -> ServerConnection:
-        return ServerConnection(
-            asyncio.get_running_loop(),
-            self._guest.serve,
-            self.failed,
-            self._connections,
-            limits=self._limits,
-            max_body_size=self._max_body_size,
-            idle_time=self._keepalive_timeout,
-        )
 
     async def close(self) -> None:
         """Stop listening, let requests under way end, and shut the application down; idempotent."""
         server, self._server = self._server, None
-        if server is None:
-            return
-        server.close()
-        connections = [connection for connection in self._connections if connection.task is not None]
-        try:
-            for connection in connections:
-                connection.stop()
-            tasks = [connection.task for connection in connections if connection.task is not None]
-            if tasks:
-                _, late = await asyncio.wait(tasks, timeout=self._shutdown_timeout)
-                for task in late:
-                    task.cancel()
-                if late:
-                    await asyncio.wait(late)
-            await self._guest.close(self._shutdown_timeout)
-        finally:
-            await self._part(server, connections)
-            if self._lifespan is not None:
-                await self._lifespan.shutdown()
-
-    async def _part(self, server: asyncio.Server, connections: list[ServerConnection]) -> None:
-        """See the sockets closed."""
-        gone = [connection.when_gone() for connection in connections]
-        if gone:
-            await asyncio.wait(gone, timeout=_GOODBYE)
-        for connection in list(self._connections):
-            connection.abort()
-        if gone:
-            await asyncio.wait(gone, timeout=_GOODBYE)
-        try:
-            # Since Python 3.12 this waits for handshakes as well, which nobody can end.
-            async with asyncio.timeout(_GOODBYE):
-                await server.wait_closed()
-        except TimeoutError:
-            pass
-        self._unlink()
-
-    def _unlink(self) -> None:
-        if self.path is not None:
-            Path(self.path).unlink(missing_ok=True)
+        if server is not None:
+            await server.close(self._shutdown_timeout)
 
     async def __aenter__(self) -> TestServer:
         return await self.start()

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import BodyConsumed, LimitExceeded, WirebirdError
-from ..net.landing import Landing
-from ..net.timeouts import NEVER
+from .landing import Landing
+from .timeouts import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

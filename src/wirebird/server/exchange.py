@@ -1,0 +1,231 @@
+"""One request and the way back, as whatever serves it sees it.
+
+head = exchange.head
+exchange.respond(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\n", b"Hello")     a small response, in one write
+
+await exchange.begin(head, None)                                                  any other
+await exchange.write(b"...")
+await exchange.finish()
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from yarl import URL
+
+from ..errors import InvalidRequest, UsageError
+from ..models.message import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
+from ..models.url import Destination, destination
+from ..net.incoming import Incoming, Supply
+from ..protocol.http1 import Writer
+from ..protocol.http1_heads import parse_response_head
+from ..protocol.http1_responses import response_framing
+
+__all__ = ["Channel", "Exchange"]
+
+_connection_field = re.compile(rb"^connection:[ \t]*([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
+_date_field = re.compile(rb"^date:", re.IGNORECASE | re.MULTILINE).search
+_server_field = re.compile(rb"^server:", re.IGNORECASE | re.MULTILINE).search
+
+
+class Channel(Supply, Protocol):
+    """What an exchange needs of its connection: whether it is `secure`, by TLS, and `stamp`, the lines of Date and Server."""
+
+    secure: bool
+    stamp: Callable[[], bytes]
+
+    def authority(self) -> str:
+        """`host:port` of this side, for a request that names none."""
+
+    def may_go_on(self) -> bool:
+        """Whether another request may follow."""
+
+    def write(self, data: bytes) -> None:
+        """Write, if there is somebody to read it."""
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait until the transport takes more.  Raises `ConnectionLost` if the client has left."""
+
+    def release(self) -> bytes:
+        """Give the transport away to another protocol, with what has arrived for it."""
+
+
+class Exchange:
+    """A request that has arrived, and its response.
+
+    `head` is the request's, `status` the response's, 0 before it is begun, `sent` counts the bytes of its body.  `left(lost)` is
+    called if the client goes away meanwhile: `lost` says that it takes nothing any more.
+    """
+
+    __slots__ = (
+        "_body",
+        "_head",
+        "_whole",
+        "_writer",
+        "began",
+        "begun",
+        "connection",
+        "finished",
+        "head",
+        "keep_alive",
+        "left",
+        "sent",
+        "status",
+        "upgraded",
+    )
+
+    def __init__(self, connection: Channel, head: RequestHead, whole: bytes | None, began: float) -> None:
+        self.connection = connection
+        self.head = head
+        self.began = began
+        self.keep_alive = head.keep_alive
+        self.begun = False
+        self.finished = False
+        self.upgraded = False
+        self.status = 0
+        self.sent = 0
+        self.left: Callable[[bool], None] | None = None
+        self._whole = whole  # the body, if it is here already
+        self._body: Incoming | None = None
+        self._head = b""  # of the response, not written yet: it leaves with what comes first
+        self._writer: Writer | None = None  # None where the response has no body
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.head.method.decode()} {self.head.target.decode('latin-1')} {self.status or 'unanswered'}>"
+
+    @property
+    def body(self) -> Incoming:
+        """The body of the request, on its way."""
+        if self._body is None:
+            self._body = Incoming(None, self._whole) if self._whole else Incoming(self.connection)
+            if self._whole == b"":
+                self._body.finish(b"")
+        return self._body
+
+    @property
+    def peer(self) -> str:
+        """`host:port` of the client."""
+        return self.connection.peer
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return "https" if self.connection.secure else "http"
+
+    @property
+    def where(self) -> Destination:
+        """The URL that was asked for (RFC 9110 7.1).  Raises `InvalidRequest` if its host is none."""
+        head = self.head
+        target = head.target.decode("ascii")
+        authority = head.host.decode("latin-1") or self.connection.authority()
+        try:
+            if target.startswith("/"):
+                return destination(URL(f"{self.scheme}://{authority}{target}", encoded=True))
+            if target == "*":
+                return replace(destination(URL(f"{self.scheme}://{authority}/", encoded=True)), target=target)
+            return destination(URL(target, encoded=True))
+        except ValueError as error:
+            raise InvalidRequest(f"the request is for no host: {authority!r}") from error
+
+    def has_body(self) -> bool:
+        """Whether the response has a body, as it has not after HEAD; known when it is begun."""
+        return self._writer is not None
+
+    def is_unsent(self) -> bool:
+        """Whether nothing of the response has left, so that there can be another."""
+        return not self.finished and (not self.begun or bool(self._head))
+
+    # -- a small response ----------------------------------------------------------------------------------------------
+
+    def respond(self, status: int, head: bytes, body: bytes, stamp: bytes | None = None) -> None:
+        """The whole response: `head` is its status line and its field lines, valid as they are, without any that frames it.
+
+        `stamp` are the lines of Date and Server, the server's if it is None.  For a status that has a body.
+        """
+        connection = self.connection
+        if not self.keep_alive or not connection.may_go_on():
+            self.keep_alive = False
+            head += b"Connection: close\r\n"
+        elif not self.head.minor:
+            head += b"Connection: keep-alive\r\n"
+        self.status = status
+        self.begun = self.finished = True
+        size = len(body)
+        if self.head.method == b"HEAD":
+            wire = b"%bContent-Length: %d\r\n%b\r\n" % (head, size, connection.stamp() if stamp is None else stamp)
+        else:
+            self.sent = size
+            wire = b"%bContent-Length: %d\r\n%b\r\n%b" % (head, size, connection.stamp() if stamp is None else stamp, body)
+        connection.write(wire)
+
+    # -- any response --------------------------------------------------------------------------------------------------
+
+    async def begin(self, head: ResponseHead, size: int | None) -> None:
+        """The head of the response; `size` is the length of its body, None if unknown.
+
+        Raises `InvalidResponse` for a head with two framings, `UsageError` where the size is not the one that it promises.
+        """
+        request = self.head
+        head = parse_response_head(head.raw)  # as it is, not as whoever made it remembers it
+        block, length = response_framing(head, request.method, request.minor, size)
+        has_body = request.method != b"HEAD" and head.status not in (204, 304)
+        if has_body and size is not None and length >= 0 and length < size:
+            raise UsageError(f"the response promises a body of {length} bytes and has {size}", argument="body")
+        tokens = [token.strip(b" \t") for token in b",".join(_connection_field.findall(block)).lower().split(b",")]
+        self.keep_alive &= b"close" not in tokens and (length != UNTIL_CLOSE or not has_body) and self.connection.may_go_on()
+        block = _connection_field.sub(b"", block)
+        if not self.keep_alive:
+            block += b"Connection: close\r\n"
+        elif not request.minor:
+            block += b"Connection: keep-alive\r\n"
+        stamp = self.connection.stamp()
+        if _date_field(block) or _server_field(block):
+            lines = stamp.splitlines(keepends=True)
+            stamp = b"".join(lines[index] for index, there in enumerate((_date_field, _server_field)) if not there(block))
+        self._head = b"HTTP/1.1%b%b%b\r\n" % (
+            head.raw[8 : head.start],
+            block,
+            stamp,
+        )  # whatever an origin spoke that it came from
+        self._writer = Writer(length) if has_body else None
+        self.status = head.status
+        self.begun = True
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the body; nothing where there is none, as after HEAD.
+
+        Raises `ConnectionLost` if the client has left, `UsageError` if it is more than was promised.
+        """
+        wire = b""
+        if self._writer is not None:
+            wire = self._writer.data(data)
+            self.sent += len(data)
+        await self._send(wire)
+
+    async def finish(self, trailers: bytes = b"") -> None:
+        """The end of the response.  Raises `UsageError` if the body was shorter than was promised."""
+        ending = b""
+        writer = self._writer
+        if writer is not None:
+            ending = writer.end(trailers if writer.length == CHUNKED else b"")
+        self.finished = True
+        await self._send(ending)
+
+    async def _send(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        await self.connection.send(head + data if head else data)
+
+    # -- another protocol ----------------------------------------------------------------------------------------------
+
+    def upgrade(self, head: bytes) -> bytes:
+        """Answer 101 with this whole head: the connection is the caller's, and so is what has arrived behind the request."""
+        connection = self.connection
+        self.begun = self.finished = self.upgraded = True
+        self.keep_alive = False
+        self.status = 101
+        connection.write(head)
+        return connection.release()
