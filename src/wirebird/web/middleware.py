@@ -1,0 +1,72 @@
+"""Middlewares of the server: `async def middleware(request, handler) -> response`, and those that come with the library."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from yarl import URL
+
+from .exceptions import HTTPMove, HTTPPermanentRedirect
+
+if TYPE_CHECKING:
+    from .request import Request
+    from .response import StreamResponse
+    from .routing import Handler
+
+__all__ = ["middleware", "normalize_path_middleware"]
+
+_F = TypeVar("_F")
+
+
+def middleware(function: _F) -> _F:
+    """Mark a middleware.  It changes nothing: every coroutine function of a request and a handler is one."""
+    function.__middleware_version__ = 1  # type: ignore[attr-defined]
+    return function
+
+
+def normalize_path_middleware(
+    *,
+    append_slash: bool = True,
+    remove_slash: bool = False,
+    merge_slashes: bool = True,
+    redirect_class: type[HTTPMove] = HTTPPermanentRedirect,
+) -> Callable[[Request, Handler], Awaitable[StreamResponse]]:
+    """A middleware that redirects to the path that was meant, where only that has a route.
+
+    append_slash    try it with a slash at the end
+    remove_slash    or without; not both
+    merge_slashes   try it with several slashes in a row made one
+    redirect_class  the redirect, 308
+
+    Several slashes at the beginning are always made one, for a Location that begins with two names another host.
+    """
+    from ..errors import UsageError
+
+    if append_slash and remove_slash:
+        raise UsageError("append_slash and remove_slash exclude each other", argument="remove_slash")
+
+    async def normalize(request: Request, handler: Handler) -> StreamResponse:
+        if request.match_info.route is not None:
+            return await handler(request)
+        path, mark, query = request.raw_path.partition("?")
+        wanted = []
+        merged = re.sub("//+", "/", path)
+        if merge_slashes:
+            wanted.append(merged)
+        if append_slash and not path.endswith("/"):
+            wanted.append(path + "/")
+        if remove_slash and path.endswith("/"):
+            wanted.append(path[:-1])
+        if merge_slashes and append_slash and not merged.endswith("/"):
+            wanted.append(merged + "/")
+        if merge_slashes and remove_slash and merged.endswith("/"):
+            wanted.append(merged[:-1])
+        for candidate in wanted:
+            candidate = re.sub("^//+", "/", candidate)
+            if candidate and candidate != path and request.match_info.apps[0].has_route(request.method, candidate):
+                raise redirect_class(URL(candidate + mark + query, encoded=True))
+        return await handler(request)
+
+    return normalize
