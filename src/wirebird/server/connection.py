@@ -27,6 +27,7 @@ from ..protocol.http1_events import END, End, Event, State
 from ..protocol.http1_parser import Parser
 from .driver import Driver
 from .exchange import Exchange
+from .file_sending import FileSending, can_send_files
 from .host import Host, Phase
 
 __all__ = ["ServerConnection"]
@@ -505,6 +506,28 @@ class ServerConnection(PieceSupply, Stream):
         if data:
             self.transport.write(data)  # type: ignore[union-attr]
             await self.drain()
+
+    async def send_file(self, file: int, offset: int, count: int) -> int:
+        """As much of an open file as can be sent without reading it, and how much that was.  Raises `ConnectionLost`.
+
+        Meanwhile the connection is as one whose client is slow to read: what is written by others would wait.
+        """
+        transport = self.transport
+        if transport is None or self._is_going():
+            raise self.broken()
+        if not count or not can_send_files(transport):
+            return 0
+        transport.set_write_buffer_limits(0)
+        try:
+            await self.drain()  # all that was written before
+        finally:
+            transport.set_write_buffer_limits()
+        sending = FileSending(self, file, offset, count)
+        try:
+            await self.drain()
+        finally:
+            sending.stop()
+        return sending.sent
 
     def write(self, data: bytes) -> None:
         """Write, if there is somebody to read it."""

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Application
+    from .compression import compress_middleware
+    from .files import FileResponse
     from .keys import AppKey
     from .middleware import middleware, normalize_path_middleware
     from .request import Request
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AppKey",
     "Application",
+    "FileResponse",
     "Request",
     "Response",
     "RouteDef",
     "RouteTableDef",
     "StreamResponse",
     "View",
+    "compress_middleware",
     "delete",
     "get",
     "head",
@@ -50,9 +54,11 @@ __all__ = [
 _homes = {
     "AppKey": "keys",
     "Application": "app",
+    "FileResponse": "files",
     "Request": "request",
     "Response": "response",
     "StreamResponse": "response",
+    "compress_middleware": "compression",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
