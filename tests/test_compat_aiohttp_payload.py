@@ -201,6 +201,22 @@ def test_async_iterables_once_or_kept(module: Any) -> None:
     asyncio.run(look())
 
 
+class Stream:
+    """As much of a `StreamReader` as is asked for; its lines are not what is to be sent."""
+
+    def iter_any(self) -> AsyncIterator[bytes]:
+        return numbers()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise AssertionError
+
+
+def test_streams() -> None:
+    payload = ours.get_payload(Stream())
+    assert type(payload) is ours.StreamReaderPayload
+    assert asyncio.run(sent(payload)) == b"012"
+
+
 def test_json(module: Any) -> None:
     async def look() -> None:
         payload = module.JsonPayload({"ä": 1})

@@ -121,6 +121,8 @@ class TraceConfig:
                 signal.freeze()
 
 
+_PIECE: Final = 65_536  # bytes that are written before the peer is waited for
+
 _current: ContextVar[Tracer | None] = ContextVar("wirebird.compat.aiohttp.tracer", default=None)
 
 
@@ -252,7 +254,8 @@ class _TracedBody:
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         if isinstance(self._body, bytes):
             await self._tracer.request_chunk_sent(*self._about, self._body)
-            yield self._body
+            for at in range(0, len(self._body), _PIECE):
+                yield self._body[at : at + _PIECE]
             return
         async with aclosing(self._body.pieces()) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
