@@ -28,6 +28,12 @@ NAMES = """
     ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry RetryBudget ServerEvent
     SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects Upload UsageError
     WirebirdError __version__ load_cookies save_cookies tls_context
+    Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest
+    InvalidResponse InvalidURL LimitExceeded Limits LogObserver Message MessageType MultipartForm NetrcAuth NetworkError
+    PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry
+    RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts
+    TooManyRedirects Upload UsageError WebSocket WebSocketClosed WebSocketError WirebirdError __version__ load_cookies
+    save_cookies tls_context
 """
 
 TESTING_NAMES = """
