@@ -629,7 +629,7 @@ def test_more_than_one_semicolon_in_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ['a; b="' + "\\" * 1_000_000, "a" + ";b=c" * 200_000, 'a; b="' + '\\"' * 500_000, "a;" + '"' * 1_000_000]
+    "value", ['a; b="' + "\\" * 1_000_000, "a" + ";b=c" * 200_000, 'a; b="' + '\\"' * 50_000, "a;" + '"' * 1_000_000]
 )
 def test_dispositions_take_linear_time(value: str) -> None:
     import time
