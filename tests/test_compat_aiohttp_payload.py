@@ -352,6 +352,23 @@ def test_bytes_are_bytes() -> None:
     assert isinstance(body_of(ours.get_payload(io.BytesIO(b"ab"))), PayloadBody)
 
 
+def test_small_forms_are_bytes_and_others_leave_in_few_pieces() -> None:
+    async def look() -> None:
+        form = FormData({f"field{number}": "value" for number in range(50)}, default_to_multipart=True)()
+        assert body_of(form) == await form.as_bytes()
+        assert len(await form.as_bytes()) == form.size
+        for value, most in ((io.BytesIO(b"1" * 1000), 1), ("x" * 100_000, 3), (numbers(), 5)):
+            made = FormData({f"field{number}": "value" for number in range(50)}, default_to_multipart=True)
+            made.add_field("more", value)
+            body = body_of(made())
+            assert isinstance(body, PayloadBody)
+            pieces = [piece async for piece in body.pieces()]
+            assert len(pieces) <= most
+            assert body.size() in (None, sum(map(len, pieces)))
+
+    asyncio.run(look())
+
+
 def test_a_class_that_writes_differently_is_asked() -> None:
     class Loud(ours.BytesPayload):
         async def write(self, writer: Any) -> None:

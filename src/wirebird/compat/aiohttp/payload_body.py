@@ -14,19 +14,22 @@ from typing import Any
 
 from ...errors import BodyConsumed, UsageError
 from ...models.headers import HttpHeaders
-from .payload import BytesPayload, Payload
+from .multipart_writer import MultipartWriter
+from .payload import Payload, is_plain
 
 __all__ = ["PayloadBody", "body_of", "written"]
 
 
 def body_of(payload: Payload, skip: Container[str] = ()) -> bytes | PayloadBody:
-    """The body that `payload` is: bytes where it holds just these, else a `Body`.  `skip` is as for `PayloadBody`.
+    """The body that `payload` is: bytes where it holds just these and may as well be sent at once, else a `Body`.
 
-    Its headers are the caller's to add where it gives bytes; a `PayloadBody` adds them itself when the request is made.
+    `skip` is as for `PayloadBody`.  The headers are the caller's to add where it gives bytes; a `PayloadBody` adds them itself when
+    the request is made.
     """
-    plain = type(payload)
-    if plain.write is BytesPayload.write and plain.write_with_length is Payload.write_with_length:
+    if is_plain(payload):
         return bytes(payload._value)
+    if type(payload) is MultipartWriter and (whole := payload.whole()) is not None:
+        return whole
     return PayloadBody(payload, skip)
 
 
