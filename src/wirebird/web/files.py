@@ -117,7 +117,7 @@ class FileResponse(StreamResponse):
         precompressed: bool = True,
     ) -> None:
         super().__init__(status=status, reason=reason, headers=headers)
-        check_count("chunk_size", chunk_size)
+        check_count("chunk_size", chunk_size, 1, "a number of bytes")
         name = os.fspath(path)
         if not isinstance(name, str) or "\0" in name or not name:
             raise UsageError(f"path must be that of a file, not {path!r}", argument="path")

@@ -80,13 +80,12 @@ class OpenedFile:
         return self._fd
 
     def read_here(self) -> None:
-        """Read all of it, and close it; blocks.  One that is being changed meanwhile has no name for its state."""
+        """Read all of it; blocks.  One that is being changed meanwhile has no name for its state."""
         before = self.size
         self.data = _read(self._fd, 0, before + 1)
         self.size = len(self.data)
         if self.size != before or self._is_other():
             self.etag = self.modified = None
-        self.close()
 
     async def read(self, offset: int, count: int) -> bytes:
         """`count` bytes from `offset` on, fewer where it ends."""
@@ -146,7 +145,10 @@ def open_file(path: str, accept: list[str] | None, *, follow: bool = True) -> Op
     if accept is not None:
         opened = _best(opened, accept, clock)
     if opened.size <= SMALL and opened.coding is not None:
-        opened.read_here()
+        try:
+            opened.read_here()
+        finally:
+            opened.close()
     return opened
 
 

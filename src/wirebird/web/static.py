@@ -134,7 +134,7 @@ class StaticFolder(Resource):
         if not isinstance(prefix, str) or not prefix.startswith("/") or "{" in prefix or "}" in prefix:
             raise UsageError(f"prefix must begin with a slash and have no patterns, not {prefix!r}", argument="prefix")
         super().__init__(prefix.rstrip("/") or "/", name)
-        check_count("chunk_size", chunk_size)
+        check_count("chunk_size", chunk_size, 1, "a number of bytes")
         self._root = _real(Path(path))
         if not self._root.is_dir():
             raise UsageError(f"path must be that of a folder, not {path!r}", argument="path")
