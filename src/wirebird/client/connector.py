@@ -258,8 +258,9 @@ class TCPConnector:
             raise ClientClosed("the client was closed", phase="connecting")
         pool = pool or self.pool
         key = route.key
+        connect_at = timeouts.after(monotonic(), timeouts.connect) if timeouts.connect else NEVER
         if reserved:
-            return await self._dial(route, pool, timeouts, total_at, mark)
+            return await self._dial(route, pool, timeouts, total_at, connect_at, mark)
         while (connection := pool.checkout(key, monotonic())) is not None:
             if not fresh:
                 return connection
@@ -269,10 +270,16 @@ class TCPConnector:
             connection = await pool.wait(key, timeouts, total_at)
             if connection is not None:
                 return connection
-        return await self._dial(route, pool, timeouts, total_at, mark)
+        return await self._dial(route, pool, timeouts, total_at, connect_at, mark)
 
     async def _dial(
-        self, route: Route, pool: SmartPool, timeouts: Timeouts, total_at: float, mark: Callable[[str], object] | None = None
+        self,
+        route: Route,
+        pool: SmartPool,
+        timeouts: Timeouts,
+        total_at: float,
+        connect_at: float = NEVER,
+        mark: Callable[[str], object] | None = None,
     ) -> Any:
         """Open a connection in a slot that was reserved for it."""
         loop = asyncio.get_running_loop()
@@ -296,8 +303,11 @@ class TCPConnector:
             from ..net.tunnel import dial_through
 
             opening = partial(dial_through, detour=route.detour, limits=self.limits)
+        now = monotonic()
         limit = timeouts.sock_connect or NEVER
-        left = max(total_at - monotonic(), 0.001)
+        if connect_at < NEVER or timeouts.ceil_threshold is not None:
+            limit = max(min(timeouts.after(now, limit), connect_at) - now, 0.001)
+        left = max(total_at - now, 0.001)
         admitted = False
         try:
             async with scope:

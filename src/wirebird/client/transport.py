@@ -202,7 +202,7 @@ class Transport:
             observed.written(connection, head, now)
         total_at = request.deadline
         # While a body is sent, the peer owes nothing but to take it.
-        first = total_at if body is not None else min(now + options.timeouts.read, total_at)
+        first = total_at if body is not None else min(options.timeouts.after(now, options.timeouts.read), total_at)
         connection.sending = body is not None
         connection.begin(method, whole, waiter, request, now, first, total_at)
         if body is None and observed is not None:
