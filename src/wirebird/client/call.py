@@ -3,14 +3,14 @@
     response = await client.get(url)            the response; its body is read when it is asked for
     async with client.get(url) as response:     the same, and the body is let go of at the end
 
-A call is a coroutine: `asyncio.create_task`, `gather` and `run` take it.
+A call is a coroutine: `asyncio.create_task`, `gather` and `run` take it.  That part of it is `Deferred`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..models.url import hide_userinfo
 from .response import HttpResponse
@@ -20,39 +20,29 @@ if TYPE_CHECKING:
 
     from .client import HTTPClient
 
-__all__ = ["Call"]
+__all__ = ["Call", "Deferred"]
+
+_T = TypeVar("_T")
 
 
-class Call(Coroutine[Any, Any, HttpResponse]):
-    """One request, sent when it is awaited or entered, once.
+class Deferred(Coroutine[Any, Any, _T]):
+    """What happens when it is awaited, once, as a coroutine does, and without a warning if it never is.
 
-    `given` holds the keywords of the verb that say anything.
+    A class derived from it has `__await__`, which begins with `_start`, and sets `_started` to False when it is made.
     """
 
-    __slots__ = ("_client", "_iterator", "_response", "_started", "given", "method", "url")
+    __slots__ = ("_iterator", "_started")
 
-    def __init__(self, client: HTTPClient, method: str, url: str | URL, given: Mapping[str, Any]) -> None:
-        self._client = client
-        self.given = given
-        self._started = False
-        self.method = method
-        self.url = url
+    _started: bool
+    _iterator: Generator[Any, Any, _T]
 
-    def __repr__(self) -> str:
-        return f"<Call {self.method} {hide_userinfo(str(self.url))}>"
-
-    # -- as an awaitable -----------------------------------------------------------------------------------------------
-
-    def __await__(self) -> Generator[Any, Any, HttpResponse]:
-        self._start()
-        return self._client.perform(self.method, self.url, self.given).__await__()
+    def __await__(self) -> Generator[Any, Any, _T]:
+        raise NotImplementedError
 
     def _start(self) -> None:
         if self._started:
             raise RuntimeError(f"cannot reuse {self!r}: it was awaited before")
         self._started = True
-
-    # -- as a coroutine ------------------------------------------------------------------------------------------------
 
     def send(self, value: Any) -> Any:
         """Go on; what a task calls."""
@@ -72,7 +62,28 @@ class Call(Coroutine[Any, Any, HttpResponse]):
             self._iterator.close()
         self._started = True
 
-    # -- as a context manager ------------------------------------------------------------------------------------------
+
+class Call(Deferred[HttpResponse]):
+    """One request, sent when it is awaited or entered, once.
+
+    `given` holds the keywords of the verb that say anything.
+    """
+
+    __slots__ = ("_client", "_response", "given", "method", "url")
+
+    def __init__(self, client: HTTPClient, method: str, url: str | URL, given: Mapping[str, Any]) -> None:
+        self._client = client
+        self.given = given
+        self._started = False
+        self.method = method
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"<Call {self.method} {hide_userinfo(str(self.url))}>"
+
+    def __await__(self) -> Generator[Any, Any, HttpResponse]:
+        self._start()
+        return self._client.perform(self.method, self.url, self.given).__await__()
 
     async def __aenter__(self) -> HttpResponse:
         self._response = await self

@@ -201,11 +201,7 @@ class Parser:
         self.state = FAILED
         if state is READY or state is HEAD:
             raise IncompleteBody("the connection ended before the head was complete")
-        expected = self.received + self.left if state is SIZED else None
-        of = "" if expected is None else f" of {expected}"
-        raise IncompleteBody(
-            f"the connection ended after {self.received}{of} bytes of body", received=self.received, expected=expected
-        )
+        raise IncompleteBody.after(self.received, self.left if state is SIZED else None)
 
     # -- the machine ---------------------------------------------------------------------------------------------------
 
