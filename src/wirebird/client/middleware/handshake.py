@@ -31,5 +31,5 @@ async def shake_hands(request: Request, handler: Handler[Request, HttpResponse])
             response.accepted = handshake.check(response.status_code, response.headers)
         except WirebirdError as error:
             response.abandon()
-            raise error.locate(response.tunnel.peer, "in the WebSocket handshake")
+            raise error.locate(response.tunnel.peer, "opening the WebSocket")
     return response
