@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConnectionLost, IncompleteBody, NetworkError, ProtocolError, WirebirdError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import ResponseHead
-from ..net.last_words import is_cut_short, unread
+from ..net.landing import Landing
 from ..net.stream import Stream
 from ..net.timeouts import NEVER, Timeouts, Watch
 from ..protocol.http1_parser import END, End, Event, Parser, State
-from .body import WINDOW, Incoming, Landing
+from .body import WINDOW, Incoming
 from .response import HttpResponse
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Http1Connection(Stream):
     @classmethod
     def unconnected(cls, pool: SmartPool) -> Http1Connection:
         """One that has a pool's slot and no transport."""
-        connection = cls(asyncio.get_running_loop(), "", pool=pool)
+        connection = cls(pool.loop, "", pool=pool)
         connection.closing = True
         return connection
 
@@ -146,16 +146,12 @@ class Http1Connection(Stream):
         """Write a request, or the head of one, whose response is for `waiter`.
 
         `source` is what the response will say it came from, and has the `options`.  On the clock of `time.monotonic`: `now`,
-        the `deadline` for the first byte of the response, and `total_at` for the whole request.  `switching`: it offers to switch
-        protocols.
+        the `deadline` for the first byte of the response, `total_at` for the whole request.  `switching` protocols is offered.
         """
         self.requests = requests = self.requests + 1
         if requests >= self.max_requests:
             self._last = True
-        if switching:
-            self.parser.expect(method, switching=True)
-        else:
-            self.parser.expect(method)
+        self.parser.expect(method, switching)
         self._waiter = waiter
         self._source = source
         self._began = now
@@ -199,7 +195,7 @@ class Http1Connection(Stream):
 
     async def drain(self) -> None:
         """Wait until the transport takes more: as long as the peer may be silent, and no longer than the request may take."""
-        if not self._writable:
+        if not self.writable:
             self._rearm()
         await super().drain()
         if self.sending:
@@ -355,9 +351,12 @@ class Http1Connection(Stream):
         if self._waiter is not None:
             self._fail(self._lost_error(None))
             return
-        if self.parser.state is State.TO_EOF and self.secure and self.transport is not None and is_cut_short(self.transport):
-            self.lost(None)
-            return
+        if self.parser.state is State.TO_EOF and self.secure and self.transport is not None:
+            from ..net.last_words import is_cut_short
+
+            if is_cut_short(self.transport):
+                self.lost(None)
+                return
         try:
             events = self.parser.eof()
         except IncompleteBody as error:
@@ -390,6 +389,8 @@ class Http1Connection(Stream):
 
     def _salvage(self, transport: asyncio.Transport) -> None:
         """The peer broke off while it was being sent a body: read what it said before that, most often a 4xx."""
+        from ..net.last_words import unread
+
         try:
             for data in unread(transport):
                 if data:
@@ -419,7 +420,7 @@ class Http1Connection(Stream):
 
     def _rearm(self) -> None:
         """The peer has just done something: its time to do the next thing begins.  None is set while it has to wait for us."""
-        waits = self.sending and self._writable
+        waits = self.sending and self.writable
         self.deadline = self.total_at if waits else min(monotonic() + self._timeouts().read, self.total_at)
         if self.deadline < self.watch.next_at:
             self.watch.arm(self.deadline)

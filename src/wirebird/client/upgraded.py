@@ -51,7 +51,9 @@ class Tunnel:
         stream, self._stream = self._stream, None
         transport = stream.transport if stream is not None else None
         if stream is None or transport is None:
-            raise ConnectionLost("the connection was closed as soon as protocols were switched", peer=self.peer, phase="connecting")
+            raise ConnectionLost(
+                "the connection was closed as soon as protocols were switched", peer=self.peer, phase="connecting"
+            )
         if not transport.is_closing():
             transport.resume_reading()
         return stream, bytes(self._received)

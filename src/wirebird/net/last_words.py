@@ -31,8 +31,8 @@ def is_cut_short(transport: asyncio.Transport) -> bool:
 def unread(transport: asyncio.Transport) -> Iterator[bytes]:
     """What has arrived and was not read when a write failed and the transport gave up; b"" is the end of it.
 
-    A peer that breaks off while it is sent a body has most often said why before that (RFC 9112 9.5, 9.6).  Raises `OSError` where
-    the socket has no more.
+    A peer that breaks off while it is sent a body has most often said why before that (RFC 9112 9.5, 9.6).  Raises `OSError`
+    where the socket has no more.
     """
     sock: socket.socket | None = transport.get_extra_info("socket")
     while sock is not None:

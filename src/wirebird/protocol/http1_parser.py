@@ -124,7 +124,7 @@ class Parser:
 
     # -- what comes next -----------------------------------------------------------------------------------------------
 
-    def expect(self, method: bytes, *, switching: bool = False) -> None:
+    def expect(self, method: bytes, switching: bool = False) -> None:
         """Client role: a request with this method was sent, its response comes next.
 
         `switching` says that the request offered to switch protocols, so that 101 is an answer (RFC 9110 15.2.2).
