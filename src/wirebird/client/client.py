@@ -355,9 +355,11 @@ class HTTPClient(Verbs, Services):
         self.plans.clear()
         if self._paused is not None:
             self._paused.close()
-        if self._sender is not None:
-            await self._sender.close()
-        await self.connector.close()
+        try:
+            await self.connector.close()  # first, for it says goodbye also where another has opened the connection
+        finally:
+            if self._sender is not None:
+                await self._sender.close()
 
     shutdown = close
 

@@ -41,6 +41,9 @@ _REFUSAL: Final = 65536
 # Keywords of a request that a handshake has no use for.
 _NO_PART: Final = ("data", "json", "json_serializer", "multipart", "files", "raise_for_status")
 
+# Fields that would make it another handshake, or give it a body.
+_RESERVED: Final = frozenset({"connection", "upgrade", "content-length", "transfer-encoding", "expect"})
+
 
 class Client(Protocol):
     """What a WebSocket needs of its client."""
@@ -117,8 +120,8 @@ def _headers(own: Any, fields: list[tuple[str, str]], origin: str | None) -> Htt
     if own is not None:
         override(headers, own)
     for name in headers:
-        if name.lower() in ("connection", "upgrade") or name.lower().startswith("sec-websocket-"):
-            raise InvalidHeader(f"headers must not hold {name}, which the handshake sets", argument="headers")
+        if name.lower() in _RESERVED or name.lower().startswith("sec-websocket-"):
+            raise InvalidHeader(f"headers must not hold {name}: what a handshake is, is not for them to say", argument="headers")
     if origin is not None:
         if not isinstance(origin, str):
             raise UsageError(f"origin must be str, not {type(origin).__name__}", argument="origin")
