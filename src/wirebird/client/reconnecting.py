@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConnectionLost, StatusError, WirebirdError
@@ -83,7 +83,7 @@ class Reconnecting:
                 delay = self._delay(error, False)
             else:
                 self.opened += 1
-                self._since = monotonic()
+                self._since = socket.connection.heard_at
                 self._socket = socket
                 return socket
             await self._opener.pauses.wait(self, self.sleep(delay))
