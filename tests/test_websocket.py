@@ -522,3 +522,17 @@ def test_one_that_nobody_holds_is_closed_and_says_so() -> None:
             assert await read_to_end(far) == b""
 
     run(main)
+
+
+@pytest.mark.parametrize("last", [(0x88, b"\x03\xe8"), (0x83, b"")], ids=["close", "fault"])
+def test_messages_ahead_of_the_end_are_kept_however_many_they_are(last: tuple[int, bytes]) -> None:
+    async def main() -> None:
+        async with raw_end(server=False, max_queue=100) as (end, far):
+            far.send(b"".join(encode_frame(1, b"%03d" % number + b"x" * 97) for number in range(50)) + encode_frame(*last))
+            while not end.closed:
+                await asyncio.sleep(0)
+            assert [(await end.receive()).data[:3] for _ in range(50)] == [f"{number:03}" for number in range(50)]
+            with pytest.raises(WebSocketClosed if last[1] else WebSocketError):
+                await end.receive()
+
+    run(main)

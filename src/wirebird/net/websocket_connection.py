@@ -62,6 +62,7 @@ class WebSocketConnection(Stream):
         "_asked_with",
         "_choked",
         "_landing",
+        "_leaving",
         "_paused",
         "_pings",
         "_timer",
@@ -102,6 +103,7 @@ class WebSocketConnection(Stream):
         self.heard_at = monotonic()
         self._window = self._view[:_WINDOW]
         self._landing: Landing | None = None
+        self._leaving = False  # our close frame was the first
         self._paused = False
         self._choked = False  # paused until the peer takes its pongs
         self._waiter: asyncio.Future[None] | None = None
@@ -144,7 +146,7 @@ class WebSocketConnection(Stream):
         messages: list[Message] = self._sort(events) if protocol.controls else events  # type: ignore[assignment]
         if messages:
             self.backlog += size + protocol.inflated
-            if protocol.close_sent is None or self.backlog <= self.max_queue:  # who has closed is owed no more than that
+            if not self._leaving or self.backlog <= self.max_queue:  # who has closed is owed no more than that
                 self.messages.extend(messages)
             waiter = self._waiter
             if waiter is not None:
@@ -306,6 +308,7 @@ class WebSocketConnection(Stream):
         """Send the close frame `frame`; the peer has `close_timeout` for its own, and for the end of the connection."""
         if self.transport is None:
             return
+        self._leaving = True
         self.transport.write(frame)
         self._close_within(self.close_timeout)
         self._choked = False
