@@ -79,6 +79,7 @@ async def refused(peer: Peer, kind: type[WirebirdError], path: str = "/ws", **op
         ({"upgrade": b""}, ()),
         ({"connection": b"Connection: keep-alive"}, ()),
         ({"connection": b""}, ()),
+        ({"status": b"HTTP/1.0 101 Go"}, ()),
         ({}, (b"Sec-WebSocket-Protocol: other",)),
         ({}, (b"Sec-WebSocket-Protocol: CHAT",)),
         ({}, (b"Sec-WebSocket-Protocol: chat, chat2",)),
