@@ -383,11 +383,11 @@ def test_a_peer_that_says_nothing() -> None:
 
 def test_no_time_limit_of_the_handshake_holds_afterwards() -> None:
     async def main() -> None:
-        async with WebSocketOrigin() as origin, wirebird.HTTPClient(timeouts=Timeouts(0.5, 0.05, 0.5, 0.5)) as client:
+        async with WebSocketOrigin() as origin, wirebird.HTTPClient(timeouts=Timeouts(0.5, 0.05, 0.5, 0.2)) as client:
             async with client.websocket(origin.url()) as ws:
                 with pytest.raises(ReadTimeout):
                     await ws.receive(timeout=0.12)
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.2)
                 await ws.send("x")
                 assert await ws.receive_text() == "x"
 
