@@ -318,6 +318,8 @@ def test_cancelled_while_it_waits() -> None:
             waiting = asyncio.create_task(anext(sockets))  # type: ignore[arg-type]
             while not client.pauses:
                 await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="another task"):
+                await anext(sockets)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting

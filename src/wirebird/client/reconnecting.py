@@ -43,12 +43,13 @@ class Reconnecting:
     `sleep`, which waits for so many seconds (`asyncio.sleep`), may be replaced.
     """
 
-    __slots__ = ("_fruitless", "_opener", "_policy", "_since", "_socket", "opened", "sleep")
+    __slots__ = ("_busy", "_fruitless", "_opener", "_policy", "_since", "_socket", "opened", "sleep")
 
     def __init__(self, opener: Opener, policy: Reconnect) -> None:
         self._socket: WebSocket | None = None
         self._opener = opener
         self._policy = policy
+        self._busy = False
         self._fruitless = 0  # connections in a row that came to nothing
         self._since = 0.0
         self.opened = 0  # how many there were
@@ -65,6 +66,15 @@ class Reconnecting:
         return self
 
     async def __anext__(self) -> WebSocket:
+        if self._busy:
+            raise RuntimeError("another task waits for the next WebSocket")
+        self._busy = True
+        try:
+            return await self._next()
+        finally:
+            self._busy = False
+
+    async def _next(self) -> WebSocket:
         socket, self._socket = self._socket, None
         if socket is not None:
             await socket.close()
