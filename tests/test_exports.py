@@ -32,8 +32,10 @@ NAMES = """
     ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError DigestAuth Download EventStream
     Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader
     InvalidMultipart InvalidRequest
+    ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError Deflate DigestAuth Download EventStream
+    Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest
     InvalidResponse InvalidURL LimitExceeded Limits LogObserver Message MessageType MultipartForm NetrcAuth NetworkError
-    PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry
+    PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Reconnect Request RequestTimeout Retry
     RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts
     TooManyRedirects Upload UsageError WebSocket WebSocketClosed WebSocketError WirebirdError __version__ load_cookies
     save_cookies tls_context

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .client.middleware.rate_limit import RateLimit
     from .client.netrc_auth import NetrcAuth
     from .client.progress import ProgressBar
+    from .client.reconnect import Reconnect
     from .client.response import HttpResponse
     from .client.retry import Backoff, Retry, RetryBudget
     from .client.sse import EventStream
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from .net.tls import tls_context
     from .net.websocket import WebSocket
     from .protocol.sse import ServerEvent
+    from .protocol.websocket_deflate import Deflate
     from .protocol.websocket_messages import Message, MessageType
 
 __all__ = [
@@ -97,6 +99,7 @@ __all__ = [
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
+    "Deflate",
     "DigestAuth",
     "Download",
     "EventStream",
@@ -128,6 +131,7 @@ __all__ = [
     "RateLimit",
     "ReadBody",
     "ReadTimeout",
+    "Reconnect",
     "Request",
     "RequestTimeout",
     "Retry",
@@ -163,6 +167,7 @@ _homes = {
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
+    "Deflate": "protocol.websocket_deflate",
     "DigestAuth": "client.digest_auth",
     "Download": "client.download",
     "EventStream": "client.sse",
@@ -182,6 +187,7 @@ _homes = {
     "Proxy": "net.proxy",
     "RateLimit": "client.middleware.rate_limit",
     "ReadBody": "client.auth",
+    "Reconnect": "client.reconnect",
     "Request": "models.message",
     "Retry": "client.retry",
     "RetryBudget": "client.retry",
