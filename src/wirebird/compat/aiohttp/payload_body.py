@@ -23,8 +23,8 @@ __all__ = ["PayloadBody", "body_of", "written"]
 def body_of(payload: Payload, skip: Container[str] = ()) -> bytes | PayloadBody:
     """The body that `payload` is: bytes where it holds just these and may as well be sent at once, else a `Body`.
 
-    `skip` is as for `PayloadBody`.  The headers are the caller's to add where it gives bytes; a `PayloadBody` adds them itself when
-    the request is made.
+    `skip` is as for `PayloadBody`.  The headers are the caller's to add where it gives bytes; a `PayloadBody` adds them itself
+    when the request is made.
     """
     if is_plain(payload):
         return bytes(payload._value)
