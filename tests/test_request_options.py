@@ -47,12 +47,12 @@ def test_waiting_and_dialling_are_one_limit(loop: str) -> None:
             timeouts = replace(NONE, connect=0.05)
             connector = wirebird.TCPConnector(1)
             async with wirebird.HTTPClient(connector, timeouts=timeouts) as client:
-                first = await client.get(origin.url("/held"))
+                first = await client.get(origin.url("/held"), timeouts=NONE)
                 with pytest.raises(wirebird.PoolTimeout, match=r"within 0.05 s") as info:
                     await client.get(origin.url("/anything"))
                 assert info.value.limit == 0.05
                 await first.close()
-                assert (await client.get(origin.url("/anything"))).status_code == 200
+                assert (await client.get(origin.url("/anything"), timeouts=NONE)).status_code == 200
                 assert client.stats()["waiting"] == 0
 
             class Never:
