@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Self
 
 __all__ = ["Aside"]
@@ -29,6 +30,11 @@ class Aside:
         assert self._ended is not None
         self._ready.set()
         await self._ended.wait()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have the servers' own loop call it."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(function)
 
     async def _run(self) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
