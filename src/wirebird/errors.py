@@ -10,6 +10,7 @@
     │   ├── DNSError                   the name did not resolve
     │   ├── ConnectError               no connection could be made
     │   ├── TLSError                   the handshake or the certificate failed
+    │   │   └── CertificateMismatch    the certificate is not the one that was pinned
     │   ├── ConnectionLost             the peer went away, or the connection broke, mid-exchange
     │   └── ProxyError                 the proxy refused, or is none
     ├── TimeoutError (TimeoutError)    a limit of `Timeouts` ran out; the connection is gone
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BodyConsumed",
+    "CertificateMismatch",
     "ClientClosed",
     "ConnectError",
     "ConnectTimeout",
@@ -132,6 +134,15 @@ class ConnectError(NetworkError, ConnectionError):
 
 class TLSError(NetworkError):
     """The TLS handshake or the certificate check failed."""
+
+
+class CertificateMismatch(TLSError):
+    """The peer has another certificate than the pinned one: the SHA-256 digests `expected` and `got`."""
+
+    def __init__(self, message: str, *, expected: bytes = b"", got: bytes = b"", peer: str = "", phase: str = "") -> None:
+        super().__init__(message, peer=peer, phase=phase)
+        self.expected = expected
+        self.got = got
 
 
 class ConnectionLost(NetworkError, ConnectionError):

@@ -138,7 +138,8 @@ class Transport:
         replaced by another idle one, or a slot is reserved already.  `observed` is told how it goes.
         """
         options: Options = request.options
-        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
+        name = options.server_hostname
+        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy, name)
         head, length = encode_head(request, route.detour)
         try:
             while True:
@@ -202,8 +203,10 @@ class Transport:
             observed.written(connection, head, now)
         total_at = request.deadline
         # While a body is sent, the peer owes nothing but to take it.
-        first = total_at if body is not None else min(now + options.timeouts.read, total_at)
+        first = total_at if body is not None else min(options.timeouts.after(now, options.timeouts.read), total_at)
         connection.sending = body is not None
+        if options.limits is not None:
+            connection.parser.limit_to(options.limits)
         connection.begin(method, whole, waiter, request, now, first, total_at)
         if body is None and observed is not None:
             observed.mark("sent")

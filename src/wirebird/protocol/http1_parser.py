@@ -9,9 +9,8 @@ after its `End` the parser is `DONE` and keeps what arrived behind it in `leftov
 asks for the next.  The outcome is the same for every segmentation of the input, errors included; after an error the parser is
 `FAILED` for good.
 
-Two things are there for speed.  The last head is remembered: a response that starts with the very same bytes shares its parsed
-form (a server that is asked the same thing repeats its head until the Date moves on).  And the bytes of a body of known length
-may be received elsewhere, straight into their final place, and only be counted here with `advance`.
+For speed, the last head is remembered: a response that starts with the very same bytes shares its parsed form.  And the bytes of
+a body of known length may be received elsewhere, straight into their final place, and only be counted here with `advance`.
 """
 
 from __future__ import annotations
@@ -102,7 +101,6 @@ class Parser:
 
     def __init__(self, *, server: bool, limits: Limits = DEFAULT_LIMITS) -> None:
         self.server = server
-        self.limits = limits
         self.state: State = HEAD if server else DONE
         self.left = 0  # bytes that the current body or chunk still lacks
         self.received = 0  # bytes of the current body so far
@@ -114,7 +112,11 @@ class Parser:
         self._extensions = 0
         self._empty_lines = 0  # in front of the current request
         self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
-        # A head of no more bytes than this is within every limit: a field line has four of them at the least.
+        self.limit_to(limits)
+
+    def limit_to(self, limits: Limits) -> None:
+        """Take these limits for what comes next."""
+        self.limits = limits  # a head that is smaller than this is within all of them, for a field line has four bytes
         self._small_head = min(limits.start_line, limits.head_size, 4 * limits.head_fields)
         self._chunk_line_limit = 16 + len(";") + limits.chunk_extension + len("\r\n")
 
