@@ -25,9 +25,9 @@ WAYS = {"wirebird": ["-m", "wirebird.compat.aiohttp"], "aiohttp": []}
 
 def saw(program: str, way: str, arguments: list[str]) -> Any:
     """What the program saw.  It must end by itself, and have no complaints."""
-    # aiohttp's own deprecations are not theirs to heed, and gql leaves the loop of a blocking client to the collector.
-    ignored = ["-W", "ignore::DeprecationWarning", "-W", "ignore:unclosed event loop:ResourceWarning"]
-    command = [sys.executable, "-X", "dev", *ignored, *WAYS[way], str(PROGRAMS / program), *arguments]
+    # What is left open is told; but gql leaves the loop of a blocking client to the collector.
+    warned = ["-W", "always::ResourceWarning", "-W", "ignore:unclosed event loop:ResourceWarning"]
+    command = [sys.executable, *warned, *WAYS[way], str(PROGRAMS / program), *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=50, env={**os.environ, "PYTHONUNBUFFERED": ""})
     assert ended.returncode == 0, ended.stderr
     if way == "wirebird":
