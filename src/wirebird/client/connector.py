@@ -210,7 +210,7 @@ class TCPConnector:
         proxies: Proxy | EnvironmentProxies | None = None,
         name: str | None = None,
     ) -> Route:
-        """How `where` is reached; `ssl` and `verify` are the request's, `proxies` chooses a proxy, `name` is for TLS to verify."""
+        """How `where` is reached; `ssl` and `verify` are the request's, `proxies` chooses a proxy, TLS verifies `name`."""
         if where.secure:
             context = ssl or self.ssl or tls_context(verify)
             serial = context_serial(context)

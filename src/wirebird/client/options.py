@@ -26,9 +26,9 @@ class Options:
     """The settings of one request: the client's, unless the call said otherwise.
 
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
-    meant for the origin that it names and no other, as is `server_hostname`, the name to verify and to send as SNI.  `proxy` chooses for each hop, None for none; `retries` is the policy, None
-    to send once; `coding_limits` and `limits` take the place of the usual ones, and of the
-    connector's.
+    meant for the origin that it names and no other, as is `server_hostname`, the name to verify and to send as SNI.  `proxy`
+    chooses for each hop, None for none; `retries` is the policy, None to send once; `coding_limits` take the place of the usual
+    ones, and `limits` of the connector's.
     """
 
     timeouts: Timeouts

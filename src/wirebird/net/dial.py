@@ -113,7 +113,7 @@ async def dial(
 
     `connect_to` (see `read_connect_to`) sends the TCP connection elsewhere; name, SNI and certificate check stay those of
     `target`.  `happy_eyeballs_delay`: seconds before the next address is tried beside the last; None tries one after the other.
-    `interleave`: addresses of the first family before one of the other is tried.  `socket_factory` makes the sockets, of addresses.
+    `interleave`: addresses of the first family before one of the other is tried.  `socket_factory` makes sockets, of addresses.
     `timeout`: seconds for all of it, None or 0 for no limit.  `mark` is called with the name of each step that is done: `dns` (if
     there was a name to resolve), `connect` and `tls`; and before with how the name is resolved, see `NameCache.lookup`.  Raises
     `UsageError` if TLS is wanted with what is no name.

@@ -34,7 +34,7 @@ class CallOptions:
     compress: str | bool | None = None
     chunked: bool | None = None
     expect100: bool = False
-    raise_for_status: None | bool | Callable[[ClientResponse], Awaitable[None]] = None
+    raise_for_status: bool | Callable[[ClientResponse], Awaitable[None]] | None = None
     read_until_eof: bool = True
     proxy: Any = None
     proxy_auth: BasicAuth | None = None

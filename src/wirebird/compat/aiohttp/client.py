@@ -18,11 +18,10 @@ from ...errors import UsageError
 from ...models.limits import Limits
 from ...models.url import destination, join_url, parse_url
 from .call import Awaited, CallOptions
-from .client_exceptions import InvalidURL, InvalidUrlClientError, NonHttpUrlClientError
-from .client_reqrep import ClientRequest, ClientResponse, with_params
+from .client_exceptions import InvalidUrlClientError, NonHttpUrlClientError
+from .client_reqrep import ClientRequest, ClientResponse
 from .connector import BaseConnector, TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
-from .fingerprint import merge_ssl
 from .helpers import DEFAULT_CHUNK_SIZE, BasicAuth, sentinel
 from .http import HttpVersion, HttpVersion11
 from .journey import Journey
@@ -32,7 +31,7 @@ from .timeout import DEFAULT_TIMEOUT, ClientTimeout, read_timeout
 
 if TYPE_CHECKING:
     from .client_middlewares import ClientMiddlewareType
-    from .tracing import Trace, TraceConfig
+    from .tracing import TraceConfig, Tracer
 
 __all__ = ["ClientSession", "ClientTimeout", "request"]
 
@@ -149,7 +148,7 @@ class ClientSession:
     def __del__(self) -> None:
         if self.closed:
             return
-        warnings.warn(f"Unclosed client session {self!r}", ResourceWarning, source=self)
+        warnings.warn(f"Unclosed client session {self!r}", ResourceWarning, stacklevel=1, source=self)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_exception_handler({"client_session": self, "message": "Unclosed client session"})
 
@@ -172,7 +171,7 @@ class ClientSession:
         expect100              ask before sending it (RFC 9110 10.1.1)
         read_until_eof         read a body that nothing says the length of, True
         proxy_headers          for the proxy, where it is asked for a tunnel
-        ssl                    True, False to accept any certificate, an `ssl.SSLContext`, or a `Fingerprint`; True for the connector's
+        ssl                    True for the connector's, False to accept any certificate, an `ssl.SSLContext`, a `Fingerprint`
         server_hostname        the name to verify, and to send as SNI
         trace_request_ctx      for the callbacks of `trace_configs`
         upload_tracker         an `UploadTracker`
@@ -221,25 +220,38 @@ class ClientSession:
         tracker = call.upload_tracker
         if tracker is not None:
             tracker.bind()
-        traces: list[Trace] = []
         journey: Journey | None = None
         try:
-            journey = Journey(self, method.upper(), url, call, traces, self._sending(call))
-            await self._begin_traces(journey, traces, call.trace_request_ctx)
-            response = await journey.run()
-            await self._judge(response, call)
-            for trace in traces:
-                await trace.send_request_end(journey.method, journey.url, journey.headers, response)
+            journey = Journey(self, method.upper(), url, call, self._sending(call))
+            if self._trace_configs:
+                from .tracing import Tracer
+
+                contexts = [(config, config.trace_config_ctx(call.trace_request_ctx)) for config in self._trace_configs]
+                with Tracer(self, contexts) as tracer:
+                    response = await self._traced(journey, call, tracer)
+            else:
+                response = await journey.run()
+                await self._judge(response, call)
         except BaseException as error:
             if tracker is not None:
                 tracker.end(error)
             if journey is not None:
                 await journey.abandon()
-                for trace in traces:
-                    await trace.send_request_exception(journey.method, journey.url, journey.headers, error)
             raise
         if tracker is not None:
             tracker.end()
+        return response
+
+    async def _traced(self, journey: Journey, call: CallOptions, tracer: Tracer) -> ClientResponse:
+        """The response of a journey that somebody is told of."""
+        await tracer.request_start(journey.method, journey.url, journey.headers)
+        try:
+            response = await journey.run(tracer)
+            await self._judge(response, call)
+            await tracer.request_end(journey.method, journey.url, journey.headers, response)
+        except BaseException as error:
+            await tracer.request_exception(journey.method, journey.url, journey.headers, error)
+            raise
         return response
 
     def _sending(self, call: CallOptions) -> Sending:
@@ -266,16 +278,6 @@ class ClientSession:
             auto_decompress=self._auto_decompress if call.auto_decompress is None else call.auto_decompress,
             tracker=call.upload_tracker,
         )
-
-    async def _begin_traces(self, journey: Journey, traces: list[Trace], context: object) -> None:
-        if not self._trace_configs:
-            return
-        from .tracing import Trace
-
-        for config in self._trace_configs:
-            trace = Trace(self, config, config.trace_config_ctx(trace_request_ctx=context))
-            await trace.send_request_start(journey.method, journey.url, journey.headers)
-            traces.append(trace)
 
     async def _judge(self, response: ClientResponse, call: CallOptions) -> None:
         strict = self._raise_for_status if call.raise_for_status is None else call.raise_for_status

@@ -307,11 +307,11 @@ class ClientSSLError(ClientConnectorError):
     """TLS is at fault."""
 
 
-class ClientConnectorSSLError(ClientSSLError, _ssl.SSLError):  # type: ignore[misc]
+class ClientConnectorSSLError(ClientSSLError, _ssl.SSLError):
     """The TLS handshake failed."""
 
 
-class ClientConnectorCertificateError(ClientSSLError, _ssl.CertificateError):  # type: ignore[misc]
+class ClientConnectorCertificateError(ClientSSLError, _ssl.CertificateError):
     """The certificate of the server is not accepted; `certificate_error` says why."""
 
     def __init__(self, connection_key: Any, certificate_error: Exception) -> None:

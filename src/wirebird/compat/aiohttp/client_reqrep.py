@@ -27,7 +27,7 @@ from .upload_tracker import UploadTracker
 
 if TYPE_CHECKING:
     from .client import ClientSession
-    from .tracing import Trace
+    from .tracing import Tracer
 
 __all__ = ["ClientRequest", "ClientResponse", "ConnectionKey", "Fingerprint", "RequestInfo", "UploadTracker"]
 
@@ -82,7 +82,7 @@ class ClientRequest:
         session: ClientSession | None = None,
         ssl: SSLLike = True,
         proxy_headers: Any = None,
-        traces: list[Trace] | None = None,
+        traces: list[Tracer] | None = None,
         trust_env: bool = False,
         server_hostname: str | None = None,
     ) -> None:
@@ -105,7 +105,7 @@ class ClientRequest:
         self.timer = timer
         self._session = session
         self._ssl = ssl
-        self._traces: list[Trace] = traces if traces is not None else []
+        self._traces: list[Tracer] = traces if traces is not None else []
         self._skip = frozenset(istr(name) for name in skip_auto_headers or ())
         self._body: Payload | None = None
         self._upload_tracker: UploadTracker | None = None
@@ -281,7 +281,7 @@ def with_params(url: URL, params: Any) -> URL:
 
 
 def _payload(data: Any) -> Payload:
-    given = data() if isinstance(data, FormData) else data
+    given: Any = data() if isinstance(data, FormData) else data
     try:
         return PAYLOAD_REGISTRY.get(given, disposition=None)
     except NoPayload:
@@ -296,4 +296,3 @@ def _coded(name: str, value: object) -> str:
     """The value as `http.cookies` would quote it."""
     cookie = SimpleCookie({name: str(value)})
     return cookie[name].coded_value
-

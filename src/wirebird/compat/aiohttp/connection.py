@@ -34,7 +34,7 @@ class Connection:
     @property
     def transport(self) -> asyncio.Transport | None:
         """The transport."""
-        return self._connection.transport  # type: ignore[return-value]
+        return self._connection.transport
 
     @property
     def protocol(self) -> Any:

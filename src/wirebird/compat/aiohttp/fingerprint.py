@@ -13,7 +13,7 @@ __all__ = ["Fingerprint", "SSLLike", "merge_ssl", "read_ssl"]
 
 
 class Fingerprint:
-    """The SHA-256 digest of the certificate that a server must have, whoever signed it.  Raises `ValueError` for another length."""
+    """The SHA-256 digest of the certificate that a server must have, whoever signed it.  Raises `ValueError`."""
 
     def __init__(self, fingerprint: bytes) -> None:
         if len(fingerprint) in (16, 20):

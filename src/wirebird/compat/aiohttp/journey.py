@@ -6,7 +6,6 @@ its cookies, credentials and proxy, its `ClientRequest`, and the middlewares aro
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from multidict import CIMultiDict
@@ -22,9 +21,9 @@ from ...models.url import destination
 from ...pipeline import compose
 from .client_exceptions import (
     ClientPayloadError,
+    InvalidURL,
     InvalidUrlClientError,
     InvalidUrlRedirectClientError,
-    InvalidURL,
     NonHttpUrlRedirectClientError,
     TooManyRedirects,
 )
@@ -37,7 +36,7 @@ from .sending import Sending
 if TYPE_CHECKING:
     from .call import CallOptions
     from .client import ClientSession
-    from .tracing import Trace
+    from .tracing import Tracer
 
 __all__ = ["Journey"]
 
@@ -51,14 +50,12 @@ class Journey:
     be sent, and `InvalidURL`.
     """
 
-    def __init__(
-        self, session: ClientSession, method: str, url: str | URL, call: CallOptions, traces: list[Trace], sending: Sending
-    ) -> None:
+    def __init__(self, session: ClientSession, method: str, url: str | URL, call: CallOptions, sending: Sending) -> None:
         if call.data is not None and call.json is not None:
             raise ValueError("data and json parameters can not be used at the same time")
         self._session = session
         self._call = call
-        self._traces = traces
+        self._traces: list[Tracer] = []
         self._sending = sending
         self._ssl = merge_ssl(call.ssl, call.verify_ssl, call.ssl_context, call.fingerprint, 4)
         self._data = session._json_payload(call.json) if call.json is not None else call.data
@@ -107,8 +104,10 @@ class Journey:
         """The caller's fields of it."""
         return self._next.headers
 
-    async def run(self) -> ClientResponse:
+    async def run(self, tracer: Tracer | None = None) -> ClientResponse:
         """The response that is not a redirect, or not to be followed."""
+        if tracer is not None:
+            self._traces.append(tracer)
         session, call = self._session, self._call
         middlewares = session._middlewares if call.middlewares is None else call.middlewares
         handler: Any = compose(middlewares, self._sending.send) if middlewares else self._sending.send
@@ -122,7 +121,7 @@ class Journey:
                 location = response.headers.get("Location") or response.headers.get("URI")
                 if response.status in _REDIRECTS and call.allow_redirects:
                     for trace in self._traces:
-                        await trace.send_request_redirect(self.method, self.url, self.headers, response)
+                        await trace.request_redirect(self.method, self.url, self.headers, response)
                     if len(history) + 1 >= call.max_redirects > 0:
                         raise TooManyRedirects(
                             (history[0] if history else response).request_info,
@@ -154,10 +153,10 @@ class Journey:
         url = following.url
         cookies = session._cookie_jar.filter_cookies(url)
         headers: Any = following.headers
-        if session._trust_env and "Authorization" not in headers:
-            if value := session._netrc_credentials(following.destination.host):
-                headers = HttpHeaders(headers)
-                headers["Authorization"] = value
+        value = session._netrc_credentials(following.destination.host) if session._trust_env else None
+        if value is not None and "Authorization" not in headers:
+            headers = HttpHeaders(headers)
+            headers["Authorization"] = value
         proxy, proxy_auth = self._proxy, self._proxy_auth
         if proxy is None and session._trust_env:
             try:

@@ -31,7 +31,7 @@ from .streams import EMPTY_PAYLOAD, StreamReader
 if TYPE_CHECKING:
     from .client import ClientSession
     from .client_reqrep import RequestInfo
-    from .tracing import Trace
+    from .tracing import Tracer
 
 __all__ = ["ClientResponse", "ContentDisposition"]
 
@@ -58,8 +58,8 @@ class _Nothing:
 
 
 class ClientResponse:
-    """A response.  `status`, `reason`, `headers` and so on are there; the body is read with `read`, `text` or `json`, or bit by bit
-    from `content`.
+    """A response.  `status`, `reason`, `headers` and so on are there; the body is read with `read`, `text` or `json`, or from
+    `content` bit by bit.
 
     The arguments are aiohttp's, for classes that are derived from this one; what `start_with` is given makes it a response.
     """
@@ -78,7 +78,7 @@ class ClientResponse:
         continue100: Any = None,
         timer: Any = None,
         request_info: RequestInfo,
-        traces: list[Trace] | None = None,
+        traces: list[Tracer] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         session: ClientSession | None = None,
         stream_writer: Any = None,
@@ -87,7 +87,7 @@ class ClientResponse:
         self._real_url = url
         self._url = url.with_fragment(None) if url.raw_fragment else url
         self._request_info = request_info
-        self._traces: list[Trace] = traces if traces is not None else []
+        self._traces: list[Tracer] = traces if traces is not None else []
         self._loop = loop
         self._session = session
         self._resolve_charset: Callable[[ClientResponse, bytes], str] = _utf8
@@ -117,8 +117,16 @@ class ClientResponse:
             self.content = EMPTY_PAYLOAD
         return self
 
+    @property
+    def response(self) -> HttpResponse:
+        """What is below: wirebird's response.  Raises `RuntimeError` if there is none."""
+        if self._response is None:
+            raise RuntimeError("the response was not started")
+        return self._response
+
     def _ended(self) -> None:
         self._closed = True
+        self._session = None
 
     def __repr__(self) -> str:
         reason = (self.reason or "None").encode("ascii", "backslashreplace").decode()
@@ -127,7 +135,7 @@ class ClientResponse:
     def __del__(self) -> None:
         if self._closed or self._loop is None or not self._loop.get_debug():
             return
-        warnings.warn(f"Unclosed response {self!r}", ResourceWarning, source=self)
+        warnings.warn(f"Unclosed response {self!r}", ResourceWarning, stacklevel=1, source=self)
         self._loop.call_exception_handler({"client_response": self, "message": "Unclosed response"})
 
     # -- the head ------------------------------------------------------------------------------------------------------
@@ -217,7 +225,7 @@ class ClientResponse:
         """The `Link` fields by relation, each with its parameters and its `url`."""
         links: MultiDict[MultiDictProxy[str | URL]] = MultiDict()
         for relation, link in parse_links(self._headers.getall("Link", []), self._url).items():
-            links.add(relation, MultiDictProxy(MultiDict({**link, "url": URL(link["url"])})))
+            links.add(relation, MultiDictProxy(_link(link)))
         return MultiDictProxy(links)
 
     @property
@@ -249,6 +257,7 @@ class ClientResponse:
         if not self._released and self.content.exception() is None:
             self.content.set_exception(ClientConnectionError("Connection closed"))
         self._released = self._closed = True
+        self._session = None
 
     async def wait_for_close(self) -> None:
         """The same as `release`."""
@@ -280,7 +289,7 @@ class ClientResponse:
             try:
                 self._body = await self._whole()
                 for trace in self._traces:
-                    await trace.send_response_chunk_received(self.method, self.url, self._body)
+                    await trace.response_chunk_received(self.method, self.url, self._body)
             except BaseException:
                 self.close()
                 raise
@@ -322,7 +331,7 @@ class ClientResponse:
         return self._resolve_charset(self, self._body)
 
     async def text(self, encoding: str | None = None, errors: str = "strict") -> str:
-        """The whole body as text, by `encoding` or `get_encoding`.  Raises `UnicodeDecodeError` unless `errors` says otherwise."""
+        """The whole body as text, by `encoding` or `get_encoding`.  Raises `UnicodeDecodeError`, unless for `errors`."""
         body = self._body if self._body is not None else await self.read()
         return body.decode(encoding or self.get_encoding(), errors)
 
@@ -355,6 +364,12 @@ class ClientResponse:
 _UTF8_BY_DEFINITION = frozenset({"application/json", "application/rdap"})
 _NOTHING = _Nothing()
 _NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
+
+
+def _link(link: dict[str, str]) -> MultiDict[str | URL]:
+    parameters: MultiDict[str | URL] = MultiDict(link)
+    parameters["url"] = URL(link["url"])
+    return parameters
 
 
 def _utf8(response: ClientResponse, body: bytes) -> str:

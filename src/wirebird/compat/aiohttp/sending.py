@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from yarl import URL
 
 from ...client.options import Options
+from ...client.response import HttpResponse
 from ...client.upload import Upload, UploadBody
 from ...errors import WirebirdError
 from ...models.headers import HttpHeaders
@@ -49,15 +50,12 @@ class Sending:
     async def send(self, req: ClientRequest) -> ClientResponse:
         """Send `req`, and give the response as soon as its head is there.  Raises what `client_exceptions` lists."""
         connector = self.connector
-        tracker = self.tracker
         try:
             request = self.prepare(req)
-            send: Any = connector.transport.send
-            if req._traces or tracker is not None:
-                from .watching import watched
-
-                send = watched(send, req, tracker)
-            response = await send(request)
+            if req._traces or self.tracker is not None:
+                response = await self._watched(req, request)
+            else:
+                response = await connector.transport.send(request)
         except WirebirdError as error:
             failure = of_exchange(error, req, connector.uds)
             if failure is error:
@@ -79,6 +77,18 @@ class Sending:
             session=self.session,
         )
         return made.start_with(response, limit=self.read_bufsize, read_until_eof=self.read_until_eof)
+
+    async def _watched(self, req: ClientRequest, request: Request) -> HttpResponse:
+        """Send `request`, with those told of it who want to be."""
+        from ...client.observation import observed
+
+        observers: list[Any] = [] if self.tracker is None else [self.tracker]
+        for tracer in req._traces:
+            from .tracing import trace_observer
+
+            request.body = tracer.traced(request.body, req.method, req.url)
+            observers.append(trace_observer)
+        return await observed(self.connector.transport.send, tuple(observers), over_network=True)(request)
 
     def prepare(self, req: ClientRequest) -> Request:
         """`req` as wirebird sends it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ...client.exchange import Exchange
 from .client_exceptions import UploadAbortedError
 
 __all__ = ["UploadTracker"]
@@ -30,19 +31,27 @@ class UploadTracker:
             raise RuntimeError("an UploadTracker is for one request, and this one had its")
         self._bound = True
 
-    def begin(self) -> None:
-        """The request is sent, perhaps once more."""
+    # It is one of wirebird's observers, of each exchange of the request.
+
+    def __call__(self, exchange: Exchange, phase: str) -> None:
+        if phase == "started":
+            self._begin()
+        elif phase == "sent":
+            self._sent = True
+
+    def step(self, exchange: Exchange, name: str) -> None:
+        """Within an exchange, the request may be sent once more."""
+        if name == "ready" and exchange.attempt > 1:
+            self._begin()
+
+    def request_data(self, exchange: Exchange, data: bytes) -> None:
+        """The connection has taken a piece of the body."""
+        self.bytes_written += len(data)
+
+    def _begin(self) -> None:
         self.attempts += 1
         self.bytes_written = 0
         self._sent = False
-
-    def count(self, size: int) -> None:
-        """The connection has taken `size` bytes."""
-        self.bytes_written += size
-
-    def sent(self) -> None:
-        """The body was sent."""
-        self._sent = True
 
     def end(self, error: BaseException | None = None) -> None:
         """The request is over."""
