@@ -19,7 +19,8 @@ class Aside:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name=type(self).__name__)
+        # asyncio's debugging, which is slow, is for what is tested.
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(), debug=False), name=type(self).__name__)
 
     async def serve(self) -> None:
         """Open everything, await `ready()`, and close everything."""

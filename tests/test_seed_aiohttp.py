@@ -125,6 +125,7 @@ def test_a_hundred_and_fifty_one_pokemons(seed: AiohttpSeed):
             async with session.get(f"{HTTPBIN}/anything/pokemon/{number}") as response:
                 return (await response.json())["url"].rpartition("/")[2]
 
+        asyncio.get_running_loop().set_debug(False)  # which takes twenty times as long
         return await asyncio.gather(*[pokemon(number) for number in range(1, 152)])
 
     assert seed.with_session(use) == [str(number) for number in range(1, 152)]
@@ -178,17 +179,22 @@ def test_repeated_parameters(params, seed: AiohttpSeed):
 
 
 @pytest.mark.parametrize(
-    ("params", "query"),
-    [("key=value+1", "key=value+1"), ("key=%31%2F", "key=%2531%252F"), ("a b=ä", "a+b=%C3%A4"), ("a=100%", "a=100%25")],
+    ("params", "query", "theirs"),
+    [
+        ("key=value+1", "key=value+1", "key=value+1"),
+        ("a=100%", "a=100%25", "a=100%25"),
+        ("key=%31%2F", "key=%31%2F", "key=%2531%252F"),
+        ("a b=ä", "a%20b=%C3%A4", "a+b=%C3%A4"),
+    ],
 )
-def test_parameters_as_text(params: str, query: str, seed: AiohttpSeed):
-    """S3-19: `+` is kept; it is taken for text, and not for a query, so that `%` is encoded."""
+def test_parameters_as_text(params: str, query: str, theirs: str, seed: AiohttpSeed):
+    """S3-19: it is not encoded, says the document.  aiohttp encodes it, and what was encoded already a second time."""
 
     async def use(session):
         await session.get(f"{HTTPBIN}/get", params=params)
 
     seed.with_session(use)
-    assert seed.asked.query == query
+    assert seed.asked.query == (query if seed.name == "wirebird" else theirs)
 
 
 def test_urls_are_made_canonical(seed: AiohttpSeed):
