@@ -21,7 +21,8 @@ from layers import read_sources
 from test_layers import ROOT
 
 NAMES = """
-    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionInfo
+    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed CertificateMismatch ClientClosed
+    ConnectError ConnectTimeout ConnectionInfo
     ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError DigestAuth Download EventStream
     Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest
     InvalidResponse InvalidURL LimitExceeded Limits LogObserver MultipartForm NetrcAuth NetworkError PoolTimeout ProgressBar
@@ -110,9 +111,10 @@ LATER = {
 
 # Parameters beyond those: all of them must have a default.
 BEYOND = {
-    "TCPConnector": {"limits"},
+    "TCPConnector": {"limits", "interleave", "family", "socket_factory", "max_dns_cache"},
+    "Timeouts": {"connect", "whole_body", "ceil_threshold"},
     "HTTPClient": {"network_middlewares", "observers"},
-    "Proxy": {"ssl"},
+    "Proxy": {"ssl", "headers"},
     "DigestAuth": {"qop"},
     "HTTPClient.request": {"max_redirects", "retries"},
     "HTTPClient.events": {

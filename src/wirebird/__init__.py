@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .client.upload import Upload
     from .errors import (
         BodyConsumed,
+        CertificateMismatch,
         ClientClosed,
         ConnectError,
         ConnectionLost,
@@ -79,6 +80,7 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "BodyConsumed",
+    "CertificateMismatch",
     "ClientClosed",
     "ConnectError",
     "ConnectTimeout",

@@ -8,9 +8,8 @@ An event is a head, a piece of body as `bytes`, or an `End`, which carries the t
 after its `End` the parser is `DONE` and keeps what arrived behind it in `leftover`, until `expect` (client) or `proceed` (server)
 asks for the next.  The outcome is the same for every segmentation of the input, errors included; after an error the parser is
 `FAILED` for good.
-
-For speed, the last head is remembered: a response that starts with the very same bytes shares its parsed form.  And the bytes of
-a body of known length may be received elsewhere, straight into their final place, and only be counted here with `advance`.
+The last head is remembered: a response that starts with the same bytes shares its parsed form.  The bytes of a body of known
+length may be received elsewhere, in their final place, and only be counted here with `advance`.
 """
 
 from __future__ import annotations
@@ -115,8 +114,8 @@ class Parser:
         self.limit_to(limits)
 
     def limit_to(self, limits: Limits) -> None:
-        """Take these limits for what comes next."""
-        self.limits = limits  # a head that is smaller than this is within all of them, for a field line has four bytes
+        """Take these limits for what comes next.  A head smaller than the least of them needs no look: a field has four bytes."""
+        self.limits = limits
         self._small_head = min(limits.start_line, limits.head_size, 4 * limits.head_fields)
         self._chunk_line_limit = 16 + len(";") + limits.chunk_extension + len("\r\n")
 

@@ -27,6 +27,7 @@ from .http import HttpVersion, HttpVersion11
 from .journey import Journey
 from .payload import JsonBytesPayload, JsonPayload
 from .sending import Sending
+from .session_view import SessionView
 from .timeout import DEFAULT_TIMEOUT, ClientTimeout, read_timeout
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _log: Final = logging.getLogger("wirebird")
 _HEAD_SIZE: Final = 65536
 
 
-class ClientSession:
+class ClientSession(SessionView):
     """Requests that share connections, cookies and settings.
 
     base_url              what relative URLs are resolved against; its path must end with a slash
@@ -70,9 +71,6 @@ class ClientSession:
 
     `version`, `loop`, `read_timeout`, `conn_timeout` and `ssl_shutdown_timeout` are accepted.  Raises `ValueError`.
     """
-
-    # A session that was not made whole has nothing to say when it is collected.
-    _connector: BaseConnector | None = None
 
     def __init__(
         self,
@@ -113,7 +111,7 @@ class ClientSession:
         self._base_url = _read_base(base_url)
         self._timeout = _read_timeout(timeout, read_timeout, conn_timeout)
         self._loop = loop or _running_loop()
-        self._cookie_jar: AbstractCookieJar = CookieJar() if cookie_jar is None else cookie_jar
+        self._cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
         if cookies:
             self._cookie_jar.update_cookies(cookies)
         self._connector_owner = connector_owner
@@ -127,12 +125,12 @@ class ClientSession:
         self._requote_redirect_url = requote_redirect_url
         self._read_bufsize = read_bufsize
         self._head_limits = (max_line_size, max_field_size, max_headers)
-        self._default_headers: CIMultiDict[str] = CIMultiDict(headers or ())
+        self._default_headers = CIMultiDict(headers or ())
         self._skip_auto_headers = frozenset(istr(name) for name in skip_auto_headers or ())
         self._request_class = request_class
         self._response_class = response_class
         self._ws_response_class = ws_response_class
-        self._trace_configs: list[TraceConfig] = list(trace_configs or ())
+        self._trace_configs = list(trace_configs or ())
         for config in self._trace_configs:
             config.freeze()
         self._resolve_charset = fallback_charset_resolver
@@ -327,94 +325,6 @@ class ClientSession:
         except UsageError as error:
             _log.warning("%s", error)
             return None
-
-    # -- what there is to see ------------------------------------------------------------------------------------------
-
-    @property
-    def closed(self) -> bool:
-        """Whether the session is of no more use."""
-        return self._connector is None or self._connector.closed
-
-    @property
-    def connector(self) -> BaseConnector | None:
-        """The connector."""
-        return self._connector
-
-    @property
-    def cookie_jar(self) -> AbstractCookieJar:
-        """The cookies."""
-        return self._cookie_jar
-
-    @property
-    def version(self) -> HttpVersion:
-        """The HTTP version."""
-        return self._version
-
-    @property
-    def requote_redirect_url(self) -> bool:
-        """Whether to quote in a Location what may not stand in a URL."""
-        return self._requote_redirect_url
-
-    @requote_redirect_url.setter
-    def requote_redirect_url(self, val: bool) -> None:
-        warnings.warn("session.requote_redirect_url modification is deprecated", DeprecationWarning, stacklevel=2)
-        self._requote_redirect_url = val
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop in which the session was made; deprecated."""
-        warnings.warn("client.loop property is deprecated", DeprecationWarning, stacklevel=2)
-        return self._loop
-
-    @property
-    def timeout(self) -> ClientTimeout:
-        """The time limits."""
-        return self._timeout
-
-    @property
-    def headers(self) -> CIMultiDict[str]:
-        """The fields that every request is sent with; they may be changed."""
-        return self._default_headers
-
-    @property
-    def skip_auto_headers(self) -> frozenset[istr]:
-        """The fields that are not added by themselves."""
-        return self._skip_auto_headers
-
-    @property
-    def auth(self) -> BasicAuth | None:
-        """The credentials."""
-        return self._default_auth
-
-    @property
-    def json_serialize(self) -> Callable[[Any], str]:
-        """What makes text of `json=`."""
-        return self._json_serialize
-
-    @property
-    def connector_owner(self) -> bool:
-        """Whether the connector is closed with the session."""
-        return self._connector_owner
-
-    @property
-    def raise_for_status(self) -> bool | Callable[[ClientResponse], Awaitable[None]]:
-        """Whether a status of 400 and above is an error."""
-        return self._raise_for_status
-
-    @property
-    def auto_decompress(self) -> bool:
-        """Whether content codings are taken off."""
-        return self._auto_decompress
-
-    @property
-    def trust_env(self) -> bool:
-        """Whether the environment is asked for proxies and credentials."""
-        return self._trust_env
-
-    @property
-    def trace_configs(self) -> list[TraceConfig]:
-        """What is told of every phase."""
-        return self._trace_configs
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from http.cookies import BaseCookie, Morsel, SimpleCookie
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy, istr
 from yarl import URL
@@ -15,37 +15,20 @@ from ...models.headers import check_token
 from ...models.url import destination, extend_params
 from ...protocol.codings import accept_encoding
 from .client_exceptions import InvalidURL
-from .errors import ConnectionKey
 from .fingerprint import Fingerprint, SSLLike
 from .formdata import FormData
 from .helpers import BasicAuth
 from .http import SERVER_SOFTWARE, HttpVersion, HttpVersion11
 from .payload import PAYLOAD_REGISTRY, Payload
 from .payload import LookupError as NoPayload
+from .request_info import ConnectionKey, RequestInfo
 from .response import ClientResponse
 from .upload_tracker import UploadTracker
 
 if TYPE_CHECKING:
-    from .client import ClientSession
     from .tracing import Tracer
 
 __all__ = ["ClientRequest", "ClientResponse", "ConnectionKey", "Fingerprint", "RequestInfo", "UploadTracker"]
-
-
-class _RequestInfo(NamedTuple):
-    url: URL
-    method: str
-    headers: CIMultiDictProxy[str]
-    real_url: URL
-
-
-class RequestInfo(_RequestInfo):
-    """What was asked for: `url` without its fragment, `method`, `headers` and `real_url`."""
-
-    __slots__ = ()
-
-    def __new__(cls, url: URL, method: str, headers: CIMultiDictProxy[str], real_url: URL | None = None) -> RequestInfo:
-        return tuple.__new__(cls, (url, method, headers, url if real_url is None else real_url))
 
 
 class ClientRequest:
@@ -79,7 +62,7 @@ class ClientRequest:
         proxy: URL | None = None,
         proxy_auth: BasicAuth | None = None,
         timer: Any = None,
-        session: ClientSession | None = None,
+        session: Any = None,
         ssl: SSLLike = True,
         proxy_headers: Any = None,
         traces: list[Tracer] | None = None,
@@ -125,9 +108,9 @@ class ClientRequest:
     # -- what there is to see ------------------------------------------------------------------------------------------
 
     @property
-    def session(self) -> ClientSession:
-        """The session, for a middleware that wants to ask for something else."""
-        return self._session  # type: ignore[return-value]
+    def session(self) -> Any:
+        """The `ClientSession`, for a middleware that wants to ask for something else."""
+        return self._session
 
     @property
     def skip_auto_headers(self) -> CIMultiDict[None]:

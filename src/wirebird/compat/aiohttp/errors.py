@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
 from ...errors import (
     BodyConsumed,
@@ -55,25 +55,24 @@ from .client_exceptions import (
 if TYPE_CHECKING:
     from yarl import URL
 
-    from .client_reqrep import ClientRequest
+    from .request_info import ConnectionKey, RequestInfo
 
-__all__ = ["ConnectionKey", "of_body", "of_exchange", "of_upload"]
-
-
-class ConnectionKey(NamedTuple):
-    """What tells connections apart; errors say with it where they come from."""
-
-    host: str
-    port: int | None
-    is_ssl: bool
-    ssl: Any
-    proxy: URL | None
-    proxy_auth: Any
-    proxy_headers_hash: int | None
-    server_hostname: str | None = None
+__all__ = ["Asked", "of_body", "of_exchange", "of_upload"]
 
 
-def of_exchange(error: Exception, request: ClientRequest, path: str | None = None) -> Exception:
+class Asked(Protocol):
+    """What an error says of the request: a `ClientRequest`, which is made above of this."""
+
+    url: URL
+
+    @property
+    def connection_key(self) -> ConnectionKey: ...
+
+    @property
+    def request_info(self) -> RequestInfo: ...
+
+
+def of_exchange(error: Exception, request: Asked, path: str | None = None) -> Exception:
     """What aiohttp raises where wirebird raised `error` before there was a response; `path` is that of a Unix socket."""
     if isinstance(error, RequestTimeout) or not isinstance(error, WirebirdError):
         return error
@@ -114,14 +113,14 @@ def of_body(error: Exception) -> Exception:
     return error
 
 
-def of_upload(error: Exception, request: ClientRequest) -> Exception:
+def of_upload(error: Exception, request: Asked) -> Exception:
     """The same for an `error` of the body of a request, which is the caller's own code."""
     if isinstance(error, OSError) and error.errno is not None:
         return ClientOSError(error.errno, f"Can not write request body for {request.url}")
     return ClientConnectionError(f"Failed to send bytes into the underlying connection: {error!r}")
 
 
-def _of_usage(error: UsageError, request: ClientRequest) -> Exception:
+def _of_usage(error: UsageError, request: Asked) -> Exception:
     if isinstance(error, InvalidURL):
         return InvalidUrlClientError(request.url, error.message)
     if isinstance(error, ClientClosed):
@@ -131,7 +130,7 @@ def _of_usage(error: UsageError, request: ClientRequest) -> Exception:
     return error
 
 
-def _of_proxy(error: ProxyError, request: ClientRequest) -> Exception:
+def _of_proxy(error: ProxyError, request: Asked) -> Exception:
     cause = error.__cause__
     if error.status is not None:
         return ClientHttpProxyError(request.request_info, (), status=error.status, message=error.message, headers=None)
@@ -142,7 +141,7 @@ def _of_proxy(error: ProxyError, request: ClientRequest) -> Exception:
     return ClientProxyConnectionError(request.connection_key, _os_error(error))
 
 
-def _of_connecting(error: NetworkError, request: ClientRequest, path: str | None) -> Exception:
+def _of_connecting(error: NetworkError, request: Asked, path: str | None) -> Exception:
     key = request.connection_key
     cause = error.__cause__
     if isinstance(error, CertificateMismatch):

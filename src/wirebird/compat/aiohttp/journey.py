@@ -35,7 +35,6 @@ from .sending import Sending
 
 if TYPE_CHECKING:
     from .call import CallOptions
-    from .client import ClientSession
     from .tracing import Tracer
 
 __all__ = ["Journey"]
@@ -46,11 +45,11 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 class Journey:
     """The requests of one call, one after the other.
 
-    `method`, `url` and `headers` are those of the request that is under way.  Raises `ValueError` or `TypeError` for what cannot
-    be sent, and `InvalidURL`.
+    `session` is the `ClientSession`; `method`, `url` and `headers` are those of the request that is under way.  Raises
+    `ValueError` or `TypeError` for what cannot be sent, and `InvalidURL`.
     """
 
-    def __init__(self, session: ClientSession, method: str, url: str | URL, call: CallOptions, sending: Sending) -> None:
+    def __init__(self, session: Any, method: str, url: str | URL, call: CallOptions, sending: Sending) -> None:
         if call.data is not None and call.json is not None:
             raise ValueError("data and json parameters can not be used at the same time")
         self._session = session
@@ -163,7 +162,7 @@ class Journey:
                 proxy, proxy_auth = get_env_proxy_for_url(url)
             except LookupError:
                 proxy = None
-        made = session._request_class(
+        made: ClientRequest = session._request_class(
             following.method,
             url,
             params=None,

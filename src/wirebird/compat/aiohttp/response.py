@@ -29,8 +29,7 @@ from .http import HttpVersion
 from .streams import EMPTY_PAYLOAD, StreamReader
 
 if TYPE_CHECKING:
-    from .client import ClientSession
-    from .client_reqrep import RequestInfo
+    from .request_info import RequestInfo
     from .tracing import Tracer
 
 __all__ = ["ClientResponse", "ContentDisposition"]
@@ -80,7 +79,7 @@ class ClientResponse:
         request_info: RequestInfo,
         traces: list[Tracer] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
-        session: ClientSession | None = None,
+        session: Any = None,
         stream_writer: Any = None,
     ) -> None:
         self.method = method

@@ -27,7 +27,6 @@ from .payload_body import body_of
 from .upload_tracker import UploadTracker
 
 if TYPE_CHECKING:
-    from .client import ClientSession
     from .connector import BaseConnector
 
 __all__ = ["Sending"]
@@ -37,7 +36,7 @@ __all__ = ["Sending"]
 class Sending:
     """How the requests of one call are sent: its settings, and when its time is over."""
 
-    session: ClientSession
+    session: Any  # a ClientSession, which is above
     connector: BaseConnector
     timeouts: Timeouts
     deadline: float
