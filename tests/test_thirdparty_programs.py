@@ -61,6 +61,9 @@ def test_files():
     assert found["info"] == {"size": 320_000, "mimetype": "application/octet-stream", "ETag": '"320000"', "type": "file"}
     assert (found["lines"], found["packed"], found["put"], found["piped"]) == (["a;b", "ä;ö"], "packed text", 320_000, "piped")
     assert (found["missing"], found["cut"], found["told"], found["cookie"]) == (True, "ClientError", "Bearer word", "a=1")
+    assert (found["strict"], found["elsewhere"], found["threads"]) == ([401, True], "BASE/files/a.txt", ["second"] * 5)
+    assert (found["packed_size"], found["whole"]) == (["HTTPStreamFile", None, 320_000], ["HTTPStreamFile", "never"])
+    assert (found["own"], found["cached"]) == ("Basic dXNlcjp3b3Jk", ["first", "first"])
     assert servers.files["new.bin"] == servers.files["data.bin"]
 
 

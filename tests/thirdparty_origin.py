@@ -4,6 +4,7 @@
     /times/{name}/{n}            n times 503 or `?status=`, or with `?drop=1` a broken connection; then the number of the attempt
     /graphql                     queries, lists of them, uploads (the multipart request specification), subscriptions in parts
     /moved /broken               302 to a file; a body that is cut
+    /packed /whole               a file that is compressed; one without ranges
     `sockets`                    the address of the same service over WebSocket (graphql-transport-ws), served by `websockets`
 
 and whatever `tests/origin.py` has.
@@ -81,6 +82,8 @@ class ThirdPartyOrigin(Aside):
         self.origin.on("/graphql", self._graphql)
         self.origin.on("/moved", self._moved)
         self.origin.on("/posted", self.origin._echo)
+        self.origin.on("/packed", self._packed)
+        self.origin.on("/whole", self._whole)
         self.origin.always("/broken", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nno more than this", close=True)
         protocols = [websockets.Subprotocol("graphql-transport-ws")]
         async with self.origin, serve(self._socket, "127.0.0.1", 0, subprotocols=protocols) as server:
@@ -117,6 +120,14 @@ class ThirdPartyOrigin(Aside):
 
     async def _moved(self, asked: Asked, wire: Wire) -> None:
         await wire.respond(302, [("Location", "/files/a.txt")], reason="Found")
+
+    async def _packed(self, asked: Asked, wire: Wire) -> None:
+        """Compressed, whatever was asked for."""
+        await wire.respond(200, [("Content-Encoding", "gzip")], gzip.compress(DATA))
+
+    async def _whole(self, asked: Asked, wire: Wire) -> None:
+        """No ranges, and says so."""
+        await wire.respond(200, [("Accept-Ranges", "none"), ("Content-Type", "text/plain")], b"never in parts")
 
     # -- answers that fail at first --------------------------------------------------------------------------------------
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import pickle
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import fsspec
+from aiohttp import BasicAuth, ClientResponseError, ClientSession, ClientTimeout
 from fsspec.implementations.http import HTTPFileSystem
 
 seen = {}
@@ -68,6 +71,48 @@ def blocking():
     seen["piped"] = fs.cat(f"{base}/files/piped.txt").decode()
 
 
+def odd_servers():
+    """Servers that refuse HEAD, ranges or everything, compress what they send, or send one elsewhere."""
+    fs = fsspec.filesystem("http")
+    try:
+        fs.exists(f"{base}/status/401", strict=True)
+    except ClientResponseError as error:
+        seen["strict"] = [error.status, str(error.request_info.url) == f"{base}/status/401"]
+    seen["elsewhere"] = fs.info(f"{base}/moved")["url"]
+    with fs.open(f"{base}/packed") as file:
+        seen["packed_size"] = [type(file).__name__, file.size, len(file.read())]
+    with fs.open(f"{base}/whole") as file:
+        seen["whole"] = [type(file).__name__, file.read(5).decode()]
+    with fs.open(f"{base}/files/data.bin") as file:
+        again = pickle.loads(pickle.dumps(file))
+        assert again.read(100) == file.read(100) == data[:100]
+    mapper = fsspec.get_mapper(f"{base}/files/")
+    seen["mapper"] = [sorted(mapper), mapper["a.txt"].decode()]
+    cached = fsspec.filesystem("simplecache", target_protocol="http")
+    seen["cached"] = [cached.cat(f"{base}/files/a.txt").decode() for _ in range(2)]
+
+
+def in_another_thread():
+    """The file system's own loop runs beside, and is asked from several threads at once."""
+    fs = fsspec.filesystem("http")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(fs.cat(f"{base}/files/b.txt").decode())) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seen["threads"] = found
+
+
+async def with_a_session_of_ones_own():
+    async def make(loop, **keywords):
+        return ClientSession(timeout=ClientTimeout(total=5), auth=BasicAuth("user", "word"), **keywords)
+
+    fs = HTTPFileSystem(asynchronous=True, get_client=make)
+    seen["own"] = json.loads(await fs._cat_file(f"{base}/echo"))["headers"]["authorization"]
+    await (await fs.set_session()).close()
+
+
 def with_credentials():
     """What `client_kwargs` says goes to the session."""
     fs = HTTPFileSystem(client_kwargs={"headers": {"Authorization": "Bearer word"}, "cookies": {"a": "1"}})
@@ -88,6 +133,9 @@ async def without_blocking():
 
 
 blocking()
+odd_servers()
+in_another_thread()
 with_credentials()
 asyncio.run(without_blocking())
+asyncio.run(with_a_session_of_ones_own())
 print(json.dumps(seen, indent=1))
