@@ -22,6 +22,7 @@
     │   ├── InvalidRequest             server role: what arrived is not a request; carries the status to answer
     │   ├── InvalidResponse            client role: what arrived is not a response
     │   ├── IncompleteBody             the body ended before its framing said so
+    │   ├── InvalidMultipart           the body is not made of parts as its Content-Type says
     │   ├── DecodingError              the body is not what its Content-Encoding says
     │   ├── CorruptBody                a download is not of the size or digest that it should be
     │   └── LimitExceeded              a limit of `Limits`, or a body size limit, was passed
@@ -52,6 +53,7 @@ __all__ = [
     "DecodingError",
     "IncompleteBody",
     "InvalidHeader",
+    "InvalidMultipart",
     "InvalidRequest",
     "InvalidResponse",
     "InvalidURL",
@@ -207,6 +209,10 @@ class IncompleteBody(ProtocolError):
         super().__init__(message, peer=peer, phase=phase)
         self.received = received
         self.expected = expected
+
+
+class InvalidMultipart(ProtocolError, ValueError):
+    """A multipart body that cannot be taken apart (RFC 2046 5.1).  Also a `ValueError`."""
 
 
 class DecodingError(ProtocolError):

@@ -124,14 +124,17 @@ class CookieJar(AbstractCookieJar):
 
     @property
     def unsafe(self) -> bool:
+        """Whether hosts that are addresses may have cookies."""
         return self._unsafe
 
     @property
     def quote_cookie(self) -> bool:
+        """Whether values are sent with their quotes."""
         return self._quote_cookie
 
     @property
     def treat_as_secure_origin(self) -> frozenset[URL]:
+        """Origins that get Secure cookies though their scheme is plain."""
         return self._secure_origins
 
     @property
@@ -146,6 +149,7 @@ class CookieJar(AbstractCookieJar):
 
     @property
     def host_only_cookies(self) -> frozenset[tuple[str, str, str]]:
+        """Domain, path and name of those that are for one host alone."""
         return frozenset((cookie.domain, cookie.path.rstrip("/"), cookie.name) for cookie in self._live() if cookie.host_only)
 
     def _live(self) -> Iterator[Cookie]:
@@ -247,6 +251,7 @@ class CookieJar(AbstractCookieJar):
     # -- what is dropped -----------------------------------------------------------------------------------------------
 
     def clear(self, predicate: Callable[[Morsel[str]], bool] | None = None) -> None:
+        """Drop every cookie, or those of which `predicate` is true."""
         if predicate is None:
             self._store.clear()
             self._shared.clear()
@@ -260,6 +265,7 @@ class CookieJar(AbstractCookieJar):
                     self._store.remove(cookie.name, domain=cookie.domain, path=cookie.path)
 
     def clear_domain(self, domain: str) -> None:
+        """Drop the cookies of `domain` and of all hosts below it."""
         self._store.clear(domain)
 
     # -- as a file -----------------------------------------------------------------------------------------------------
