@@ -120,7 +120,7 @@ class ChunkReader:
 
     async def arrival(self) -> None:
         """Wait for more.  Raises what `HttpResponse.content` raises for a body that does not arrive."""
-        await self.response.arrival()
+        await self.response._arrival()
 
     def _cut(self) -> tuple[bytes, bool] | None:
         """The next piece as it came, up to the end of a chunk."""

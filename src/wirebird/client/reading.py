@@ -234,16 +234,16 @@ class Reading:
 
     async def _piece(self) -> bytes:
         """The next piece, decoded; b"" at the end."""
-        while (piece := self.piece_now()) is None:
-            await self.arrival()
+        while (piece := self._piece_now()) is None:
+            await self._arrival()
         return piece
 
-    async def arrival(self) -> None:
+    async def _arrival(self) -> None:
         """Wait until more of the body is here.  Raises what ended it early."""
         if self._incoming is not None:
             await self._incoming.arrival()
 
-    def piece_now(self) -> bytes | None:
+    def _piece_now(self) -> bytes | None:
         """The next piece, decoded, without waiting: b"" at the end, None if it is yet to come, or never will."""
         if rest := self._take_rest():
             return rest
@@ -272,7 +272,7 @@ class Reading:
 
     async def _raw_piece(self) -> bytes:
         while (piece := self._raw_now()) is None:
-            await self.arrival()
+            await self._arrival()
         return piece
 
     def _raw_now(self) -> bytes | None:
