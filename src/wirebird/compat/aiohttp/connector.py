@@ -93,7 +93,7 @@ class _Connector(_TCPConnector):
 
     @property
     def _conns(self) -> Mapping[object, Iterable[tuple[Any, float]]]:
-        """Idle connections to wait for when the session is closed, as gql does: none, for `close` itself waits for all of them."""
+        """Idle connections to wait for when the session is closed, as gql does: none, for `close` waits for all of them."""
         return {}
 
     async def __aenter__(self) -> _Connector:
