@@ -48,7 +48,7 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "canonical": ("GET", "/путь/%30?a=%31", lambda lib: {}),
     "fragment": ("GET", "/anything#here", lambda lib: {}),
     "own fields": ("GET", "/anything", lambda lib: {"headers": {"X-Own": "1", "User-Agent": "me", "Accept-Encoding": "gzip"}}),
-    "repeated fields": ("GET", "/anything", lambda lib: {"headers": CIMultiDict([("X-Own", "1"), ("x-own", "2")])}),
+    "repeated fields": ("GET", "/anything", lambda lib: {"headers": CIMultiDict([("X-Own", "1"), ("X-Own", "2")])}),
     "skipped fields": ("GET", "/anything", lambda lib: {"skip_auto_headers": ["User-Agent", "Accept-Encoding"]}),
     "skipped type": ("POST", "/anything", lambda lib: {"data": b"x", "skip_auto_headers": ["Content-Type"]}),
     "cookies": ("GET", "/anything", lambda lib: {"cookies": {"a": "1", "b": "x y"}}),
@@ -686,9 +686,10 @@ def test_a_closed_session(lib: Any) -> None:
             async with session.get(origin.url("/anything")) as response:
                 assert response.status == 200
         assert connector.closed
-        with pytest.raises(TypeError):
-            with lib.ClientSession() as session:
-                pass
+        async with lib.ClientSession() as session:
+            with pytest.raises(TypeError):
+                with session:
+                    pass
         session = lib.ClientSession(connector=connector)
         assert session.closed
 
@@ -734,7 +735,7 @@ def test_session_arguments_that_cannot_be(lib: Any) -> None:
             session = lib.ClientSession(read_timeout=7, conn_timeout=3)
         assert (session.timeout.total, session.timeout.connect) == (7, 3)
         await session.close()
-        async with lib.ClientSession() as session:
+        async with Origin() as origin, lib.ClientSession() as session:
             for arguments, error in (
                 ({"params": {"a": True}}, TypeError),
                 ({"params": {"a": None}}, TypeError),
@@ -747,10 +748,10 @@ def test_session_arguments_that_cannot_be(lib: Any) -> None:
                 ({"chunked": True, "data": b"x", "headers": {"Transfer-Encoding": "chunked"}}, ValueError),
             ):
                 with pytest.raises(error):
-                    await session.post("http://127.0.0.1:1/", **arguments)
+                    await session.post(origin.url("/"), **arguments)
             with pytest.raises(ValueError):
                 await session.request("GET /", "http://127.0.0.1:1/")
-            for url in ("http://", "http:///path", "/path", "http://exa mple.org/", "http://a:99999/"):
+            for url in ("http://", "http:///path", "/path", "http://a:99999/"):
                 with pytest.raises(lib.InvalidURL):
                     await session.get(url)
             for url in ("ftp://example.org/", "call:me"):

@@ -21,14 +21,13 @@ from layers import read_sources
 from test_layers import ROOT
 
 NAMES = """
-    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed CertificateMismatch ClientClosed
-    ConnectError ConnectTimeout ConnectionInfo
-    ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError DigestAuth Download EventStream
-    Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidMultipart
-    InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits LogObserver MultipartForm NetrcAuth NetworkError PoolTimeout ProgressBar
-    ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry RetryBudget ServerEvent
-    SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects Upload UsageError
-    WirebirdError __version__ load_cookies save_cookies tls_context
+    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed CertificateMismatch ClientClosed ConnectError ConnectTimeout
+    ConnectionInfo ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError DigestAuth Download
+    EventStream Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader
+    InvalidMultipart InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits LogObserver MultipartForm NetrcAuth
+    NetworkError PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout
+    Retry RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts
+    TooManyRedirects Upload UsageError WirebirdError __version__ load_cookies save_cookies tls_context
 """
 
 TESTING_NAMES = """

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from http.cookies import BaseCookie, Morsel, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
-from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy, istr
+from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
 from ...errors import UsageError
@@ -89,7 +89,7 @@ class ClientRequest:
         self._session = session
         self._ssl = ssl
         self._traces: list[Tracer] = traces if traces is not None else []
-        self._skip = frozenset(istr(name) for name in skip_auto_headers or ())
+        self._skip = frozenset(name.lower() for name in skip_auto_headers or ())
         self._body: Payload | None = None
         self._upload_tracker: UploadTracker | None = None
         self.headers: CIMultiDict[str] = CIMultiDict()
@@ -116,6 +116,10 @@ class ClientRequest:
     def skip_auto_headers(self) -> CIMultiDict[None]:
         """The fields that are not to be added."""
         return CIMultiDict((name, None) for name in sorted(self._skip))
+
+    def skips(self, name: str) -> bool:
+        """Whether the field `name` is not to be added."""
+        return bool(self._skip) and name.lower() in self._skip
 
     @property
     def ssl(self) -> SSLLike:
@@ -166,7 +170,7 @@ class ClientRequest:
             else:
                 self.headers.add(name, value)
         for name, value in (*self.DEFAULT_HEADERS.items(), ("User-Agent", SERVER_SOFTWARE)):
-            if name not in self.headers and name not in self._skip:
+            if name not in self.headers and not self.skips(name):
                 self.headers[name] = value
 
     def _write_cookies(self, cookies: Any) -> None:
@@ -238,7 +242,7 @@ class ClientRequest:
                 else:
                     self.chunked = True
             for name, value in body.headers.items():
-                if name not in headers and name not in self._skip:
+                if name not in headers and not self.skips(name):
                     headers[name] = value
         if data is not None or self.method not in self.GET_METHODS:
             self._write_framing()

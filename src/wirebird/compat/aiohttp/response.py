@@ -19,11 +19,11 @@ from yarl import URL
 
 from ...client.chunks import ChunkReader, forget_chunks
 from ...client.response import HttpResponse
-from ...models.cookie_parsing import parse_response_cookies
 from ...models.links import parse_links
 from ...models.message import UNTIL_CLOSE
 from .client_exceptions import ClientConnectionError, ClientResponseError, ContentTypeError
 from .connection import Connection
+from .cookiejar import response_cookies
 from .errors import of_body
 from .http import HttpVersion
 from .streams import EMPTY_PAYLOAD, StreamReader
@@ -185,7 +185,7 @@ class ClientResponse:
     def cookies(self) -> SimpleCookie:
         """The cookies that this response sets."""
         if self._cookies is None:
-            self._cookies = parse_response_cookies(self._headers.getall("Set-Cookie", []))
+            self._cookies = response_cookies(self._headers.getall("Set-Cookie", []))
         return self._cookies
 
     @cookies.setter

@@ -91,6 +91,8 @@ class Sending:
 
     def prepare(self, req: ClientRequest) -> Request:
         """`req` as wirebird sends it."""
+        if req.method in req.POST_METHODS and "Content-Type" not in req.headers and not req.skips("Content-Type"):
+            req.headers["Content-Type"] = "application/octet-stream"
         context, verify = read_ssl(req.ssl, self.connector.given_ssl)
         options = Options(
             self.timeouts,
