@@ -83,13 +83,14 @@ class ChunkReader:
     The connection must be a `ChunkConnection`; of another one, and of a body that is not chunked, no ends are known.
     """
 
-    __slots__ = ("_at_end", "_given", "_rest", "response")
+    __slots__ = ("_ahead", "_at_end", "_given", "_rest", "response")
 
     def __init__(self, response: HttpResponse) -> None:
         self.response = response
         self._given = 0  # bytes of the body, as it came, that were given to the decoder
         self._rest = b""
         self._at_end = False  # what the decoder holds is the end of a chunk
+        self._ahead = b""  # decoded already
 
     def take(self) -> tuple[bytes, bool] | None:
         """The next piece, and whether a chunk ends with it; an empty piece without an end is the end of the body.
@@ -101,7 +102,7 @@ class ChunkReader:
         if decoder is None:
             return self._cut()
         try:
-            while not (piece := decoder.pull()):
+            while not (piece := self._ahead or decoder.pull()):
                 if self._at_end:
                     self._at_end = False
                     return b"", True
@@ -114,8 +115,12 @@ class ChunkReader:
                     return raw
                 decoder.feed(raw[0])
                 self._at_end = raw[1]
+            self._ahead = decoder.pull() if self._at_end else b""
         except ProtocolError as error:
             raise response._located(error)
+        if self._at_end and not self._ahead:
+            self._at_end = False
+            return piece, True
         return piece, False
 
     async def arrival(self) -> None:

@@ -28,7 +28,7 @@ class Options:
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
     meant for the origin that it names and no other, as is `server_hostname`, the name to verify and to send as SNI.  `proxy`
     chooses for each hop, None for none; `retries` is the policy, None to send once; `coding_limits` take the place of the usual
-    ones, and `limits` of the connector's.
+    ones, and `limits` of the connector's; `http10` has the request say HTTP/1.0.
     """
 
     timeouts: Timeouts
@@ -44,6 +44,7 @@ class Options:
     coding_limits: CodingLimits | None = None
     server_hostname: str | None = None
     limits: Limits | None = None
+    http10: bool = False
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""

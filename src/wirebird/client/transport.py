@@ -54,6 +54,9 @@ def encode_head(request: Request, detour: Detour | None = None) -> tuple[bytes, 
             raise
         raise UsageError(f"the body of a request must be bytes, a Body or None, not {type(body).__name__}", argument="body")
     length, framing = request_framing(request.method, headers, size)
+    minor = 0 if getattr(request.options, "http10", False) else 1
+    if not minor and length == CHUNKED:
+        raise UsageError("HTTP/1.0 has no chunks, and the length of the body is not known", argument="data")
     where = request.destination
     target = where.target
     if "host" in headers:
@@ -71,7 +74,7 @@ def encode_head(request: Request, detour: Detour | None = None) -> tuple[bytes, 
             fields = _fields(pairs)
         except TypeError:  # not hashable, so not text either
             fields = encode_fields(pairs)
-    return b"".join((request_line(request.method, target), fields, framing, b"\r\n")), length
+    return b"".join((request_line(request.method, target, minor), fields, framing, b"\r\n")), length
 
 
 @lru_cache(maxsize=256)

@@ -69,7 +69,9 @@ class ClientSession(SessionView):
                           `def resolver(response, body) -> str`: the encoding where nobody names one
     middlewares           `async def middleware(request, handler) -> response`, around each request that goes out
 
-    `version`, `loop`, `read_timeout`, `conn_timeout` and `ssl_shutdown_timeout` are accepted.  Raises `ValueError`.
+    version               `HttpVersion11`, or `HttpVersion10`, which has no chunks
+
+    `loop` and `ssl_shutdown_timeout` are accepted; `read_timeout` and `conn_timeout` are deprecated.  Raises `ValueError`.
     """
 
     def __init__(
@@ -116,6 +118,8 @@ class ClientSession(SessionView):
             self._cookie_jar.update_cookies(cookies)
         self._connector_owner = connector_owner
         self._default_auth = auth
+        if tuple(version) not in ((1, 0), (1, 1)):
+            raise ValueError(f"version must be HttpVersion10 or HttpVersion11, not {version!r}")
         self._version = version
         self._json_serialize = json_serialize
         self._json_serialize_bytes = json_serialize_bytes

@@ -93,6 +93,9 @@ class Sending:
         """`req` as wirebird sends it."""
         if req.method in req.POST_METHODS and "Content-Type" not in req.headers and not req.skips("Content-Type"):
             req.headers["Content-Type"] = "application/octet-stream"
+        http10 = tuple(req.version) == (1, 0)
+        if "Connection" not in req.headers and self.connector.force_close != http10:
+            req.headers["Connection"] = "keep-alive" if http10 else "close"
         context, verify = read_ssl(req.ssl, self.connector.given_ssl)
         options = Options(
             self.timeouts,
@@ -102,6 +105,7 @@ class Sending:
             proxy=_proxy_of(req),
             server_hostname=req.server_hostname,
             limits=self.limits,
+            http10=http10,
         )
         return Request(req.method, HttpHeaders(req.headers), _body_of(req), destination(req.url), options, self.deadline)
 
