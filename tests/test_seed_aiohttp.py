@@ -11,6 +11,7 @@ import gc
 import io
 import json
 import socket
+from http.cookies import Morsel
 
 import pytest
 from multidict import MultiDict
@@ -47,6 +48,22 @@ def test_cookies_are_shared_by_a_session(seed: AiohttpSeed):
             return (await response.json())["cookies"]
 
     assert seed.with_session(use, cookies={"ours": "2"}) == {"theirs": "1", "ours": "2"}
+
+
+def test_secure_cookies_wait_for_tls(seed: AiohttpSeed):
+    """S4-15: what a cookie says of itself holds for those of the program, too."""
+    own: Morsel[str] = Morsel()
+    own.set("name", "1", "1")
+    own["secure"] = True
+    plain: Morsel[str] = Morsel()
+    plain.set("plain", "2", "2")
+
+    async def use(session):
+        for scheme in ("http", "https"):
+            await session.get(f"{scheme}://httpbin.org/get", cookies={"name": own, "other": plain})
+
+    seed.with_session(use)
+    assert [asked.headers["cookie"] for asked in seed.place.asked] == ["plain=2", "name=1; plain=2"]
 
 
 def test_headers_of_a_session(seed: AiohttpSeed):
