@@ -35,7 +35,7 @@ class Shown(NamedTuple):
 
 PAGES: dict[str, list[Shown]] = {
     "client": [
-        Shown("client/client.py", "HTTPClient", (("client/verbs.py", "Verbs"),)),
+        Shown("client/client.py", "HTTPClient", (("client/verbs.py", "Verbs"), ("client/services.py", "Services"))),
         Shown("models/message.py", "Request"),
     ],
     "response": [Shown("client/response.py", "HttpResponse", (("client/reading.py", "Reading"),))],
@@ -50,6 +50,13 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/pool.py", "CyclicQueuePool", methods=False),
         Shown("net/pool.py", "Stats"),
         Shown("client/http1.py", "Http1Connection", methods=False),
+    ],
+    "websocket": [
+        Shown("net/websocket.py", "WebSocket"),
+        Shown("protocol/websocket_messages.py", "Message"),
+        Shown("protocol/websocket_messages.py", "MessageType"),
+        Shown("protocol/websocket_deflate.py", "Deflate", methods=False),
+        Shown("client/reconnect.py", "Reconnect", methods=False),
     ],
     "testing": [
         Shown("testing/mock.py", "MockTransport"),

@@ -6,6 +6,8 @@ import asyncio
 import socket
 import ssl
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,31 @@ from wirebird.compat.aiohttp.timeout import read_timeout
 LIBRARIES = {"aiohttp": aiohttp, "wirebird": ours}
 
 both = pytest.mark.parametrize("lib", list(LIBRARIES.values()), ids=list(LIBRARIES))
+
+
+@asynccontextmanager
+async def listening(handler: Any) -> AsyncIterator[str]:
+    """A server of which `handler(reader, writer)` is all; gives its `host:port`, and ends when every connection has."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            tasks.add(task)
+        try:
+            await handler(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 # -- time limits ---------------------------------------------------------------------------------------------------------------
@@ -100,15 +127,12 @@ def test_no_connection_in_time(lib: Any, limit: str) -> None:
     async def main() -> None:
         async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read()
-            writer.close()
 
-        server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)  # in the TLS handshake
         timeout = lib.ClientTimeout(**{limit: 0.05})
         connector = lib.TCPConnector(resolver=Forever())
-        async with server, lib.ClientSession(timeout=timeout, connector=connector) as session:
-            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with listening(say_nothing) as address, lib.ClientSession(timeout=timeout, connector=connector) as session:
             with pytest.raises(lib.ConnectionTimeoutError, match="Connection timeout to host https://127"):
-                await session.get(url)
+                await session.get(f"https://{address}/")
             if limit == "connect":  # aiohttp's sock_connect does not cover the name
                 with pytest.raises(lib.ConnectionTimeoutError):
                     await session.get("http://name.example/")
@@ -352,15 +376,8 @@ def test_through_a_proxy(lib: Any) -> None:
                 heads.append(head)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await proxy(reader, writer)
-            except asyncio.IncompleteReadError:
-                writer.close()
-
-        server = await asyncio.start_server(handle, "127.0.0.1", 0)
-        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server:
+        async with listening(proxy) as where:
+            address = f"http://{where}"
             async with lib.ClientSession(proxy=address) as session:
                 async with session.get("http://example.org/a?b=c") as response:
                     assert await response.text() == "hi"
@@ -422,11 +439,9 @@ def test_proxy_credentials_go_to_the_proxy() -> None:
 
             await asyncio.gather(pass_on(reader, outer), pass_on(inner, writer), return_exceptions=True)
 
-        proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
-        address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
-        async with proxy, Origin(tls=server) as origin, ours.ClientSession() as session:
+        async with listening(tunnel) as proxy, Origin(tls=server) as origin, ours.ClientSession() as session:
             auth = ours.BasicAuth("a", "b")
-            async with session.get(origin.url("/anything"), proxy=address, proxy_auth=auth, ssl=trusting) as response:
+            async with session.get(origin.url("/anything"), proxy=f"http://{proxy}", proxy_auth=auth, ssl=trusting) as response:
                 seen = await response.json()
             assert "proxy-authorization" not in seen["headers"]
             assert b"Proxy-Authorization: Basic YTpi\r\n" in heads[0]

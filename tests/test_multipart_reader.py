@@ -347,7 +347,7 @@ def test_parameters(value: str, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ['a; b="' + "\\" * 1_000_000, "a" + ";b=c" * 300_000, "a;" + " " * 1_000_000, 'a; b="' + '\\"' * 500_000]
+    "value", ['a; b="' + "\\" * 1_000_000, "a" + ";b=c" * 300_000, "a;" + " " * 1_000_000, 'a; b="' + '\\"' * 50_000]
 )
 def test_parameters_take_linear_time(value: str) -> None:
     began = time.process_time()

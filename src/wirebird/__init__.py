@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .client.middleware.rate_limit import RateLimit
     from .client.netrc_auth import NetrcAuth
     from .client.progress import ProgressBar
+    from .client.reconnect import Reconnect
     from .client.response import HttpResponse
     from .client.retry import Backoff, Retry, RetryBudget
     from .client.sse import EventStream
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
         TLSError,
         TooManyRedirects,
         UsageError,
+        WebSocketClosed,
+        WebSocketError,
         WirebirdError,
     )
     from .models.cookies import Cookie, CookieJar
@@ -72,7 +75,10 @@ if TYPE_CHECKING:
     from .net.resolver import AsyncResolver, ThreadedResolver
     from .net.timeouts import Timeouts
     from .net.tls import tls_context
+    from .net.websocket import WebSocket
     from .protocol.sse import ServerEvent
+    from .protocol.websocket_deflate import Deflate
+    from .protocol.websocket_messages import Message, MessageType
 
 __all__ = [
     "AsyncResolver",
@@ -93,6 +99,7 @@ __all__ = [
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
+    "Deflate",
     "DigestAuth",
     "Download",
     "EventStream",
@@ -111,6 +118,8 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "LogObserver",
+    "Message",
+    "MessageType",
     "MultipartForm",
     "NetrcAuth",
     "NetworkError",
@@ -122,6 +131,7 @@ __all__ = [
     "RateLimit",
     "ReadBody",
     "ReadTimeout",
+    "Reconnect",
     "Request",
     "RequestTimeout",
     "Retry",
@@ -137,6 +147,9 @@ __all__ = [
     "TooManyRedirects",
     "Upload",
     "UsageError",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketError",
     "WirebirdError",
     "__version__",
     "load_cookies",
@@ -154,6 +167,7 @@ _homes = {
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
+    "Deflate": "protocol.websocket_deflate",
     "DigestAuth": "client.digest_auth",
     "Download": "client.download",
     "EventStream": "client.sse",
@@ -165,12 +179,15 @@ _homes = {
     "HttpResponse": "client.response",
     "Limits": "models.limits",
     "LogObserver": "client.log_observer",
+    "Message": "protocol.websocket_messages",
+    "MessageType": "protocol.websocket_messages",
     "MultipartForm": "client.forms",
     "NetrcAuth": "client.netrc_auth",
     "ProgressBar": "client.progress",
     "Proxy": "net.proxy",
     "RateLimit": "client.middleware.rate_limit",
     "ReadBody": "client.auth",
+    "Reconnect": "client.reconnect",
     "Request": "models.message",
     "Retry": "client.retry",
     "RetryBudget": "client.retry",
@@ -180,6 +197,7 @@ _homes = {
     "ThreadedResolver": "net.resolver",
     "Timeouts": "net.timeouts",
     "Upload": "client.upload",
+    "WebSocket": "net.websocket",
     "load_cookies": "net.cookie_file",
     "save_cookies": "net.cookie_file",
     "tls_context": "net.tls",

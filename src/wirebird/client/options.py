@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..protocol.codings import CodingLimits
     from .auth import Auth
     from .retry import Retry
+    from .websocket_offer import Offer
 
 __all__ = ["Options"]
 
@@ -28,7 +29,8 @@ class Options:
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
     meant for the origin that it names and no other, as is `server_hostname`, the name to verify and to send as SNI.  `proxy`
     chooses for each hop, None for none; `retries` is the policy, None to send once; `coding_limits` take the place of the usual
-    ones, and `limits` of the connector's; `http10` has the request say HTTP/1.0.
+    ones, and `limits` of the connector's; `http10` has the request say HTTP/1.0.  `upgrade` is what the request offers to switch
+    to, None for a request that stays with HTTP.
     """
 
     timeouts: Timeouts
@@ -42,6 +44,7 @@ class Options:
     proxy: Proxy | EnvironmentProxies | None = None
     retries: Retry | None = None
     coding_limits: CodingLimits | None = None
+    upgrade: Offer | None = None
     server_hostname: str | None = None
     limits: Limits | None = None
     http10: bool = False

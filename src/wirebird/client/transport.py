@@ -141,8 +141,9 @@ class Transport:
         replaced by another idle one, or a slot is reserved already.  `observed` is told how it goes.
         """
         options: Options = request.options
+        switching = options.upgrade is not None
         name = options.server_hostname
-        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy, name)
+        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy, switching, name)
         head, length = encode_head(request, route.detour)
         try:
             while True:
@@ -210,7 +211,7 @@ class Transport:
         connection.sending = body is not None
         if options.limits is not None:
             connection.parser.limit_to(options.limits)
-        connection.begin(method, whole, waiter, request, now, first, total_at)
+        connection.begin(method, whole, waiter, request, now, first, total_at, options.upgrade is not None)
         if body is None and observed is not None:
             observed.mark("sent")
         upload = None

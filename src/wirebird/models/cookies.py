@@ -84,8 +84,7 @@ class Cookie:
             found["expires"] = format_http_date(max(0.0, min(self.expires, _LAST_SECOND)))
         if self.same_site is not None:
             found["samesite"] = self.same_site
-        found.update({key: True for key, on in (("secure", self.secure), ("httponly", self.http_only)) if on})
-        return found
+        return found | {key: True for key, on in (("secure", self.secure), ("httponly", self.http_only)) if on}
 
     def __repr__(self) -> str:
         # A cookie is a credential: its value has no place in a log.

@@ -180,10 +180,15 @@ class BodyPartReader:
         if size < 1:
             raise UsageError(f"size must be at least 1, not {size!r}", argument="size")
         aligned = self._transfer_coding() == "base64"
+        looked_at = 0
         while not self._at_eof:
             end = min(size, len(self._pending))
             if aligned and end:
-                end = _whole_groups(self._pending, end) or (size if len(self._pending) >= size else 0)
+                if end < min(size, 2 * looked_at):
+                    end = 0  # what was in vain is not done again for every byte
+                else:
+                    looked_at = end
+                    end = _whole_groups(self._pending, end) or (size if len(self._pending) >= size else 0)
             if end:
                 chunk, self._pending = self._pending[:end], self._pending[end:]
                 return chunk

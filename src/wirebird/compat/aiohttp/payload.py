@@ -21,7 +21,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from contextlib import aclosing
 from itertools import chain
 from pathlib import PurePath
-from typing import IO, Any, Final, Protocol, TextIO
+from typing import IO, Any, Final, Protocol, TextIO, runtime_checkable
 
 from multidict import CIMultiDict
 
@@ -445,10 +445,17 @@ class AsyncIterablePayload(Payload):
             await aclose()
 
 
+@runtime_checkable
+class _Stream(Protocol):
+    """A `StreamReader`, whoever's it is."""
+
+    def iter_any(self) -> AsyncIterable[bytes]: ...
+
+
 class StreamReaderPayload(AsyncIterablePayload):
     """What a `StreamReader` receives, in pieces as they arrive."""
 
-    def __init__(self, value: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, value: _Stream, *args: Any, **kwargs: Any) -> None:
         super().__init__(value.iter_any(), *args, **kwargs)
 
 
@@ -472,4 +479,5 @@ PAYLOAD_REGISTRY.register(TextIOPayload, io.TextIOBase)
 PAYLOAD_REGISTRY.register(BytesIOPayload, io.BytesIO)
 PAYLOAD_REGISTRY.register(BufferedReaderPayload, (io.BufferedReader, io.BufferedRandom))
 PAYLOAD_REGISTRY.register(IOBasePayload, io.IOBase)
+PAYLOAD_REGISTRY.register(StreamReaderPayload, _Stream)
 PAYLOAD_REGISTRY.register(AsyncIterablePayload, AsyncIterable, order=Order.try_last)

@@ -19,9 +19,9 @@ that notes the time, counts or logs is done with that.  What it does after it ha
 tracer: before the next of the signals above.  The order of signals stays that of events in any case, since behind a receiver that
 waits all others of this request wait too.
 
-What else is different: `on_request_headers_sent` comes right before the head is written, not right after; a name that another
-request is asking for already is a cache hit at once.  What a receiver raises fails the request, as it does with aiohttp, but from
-within a dial only when the tracer is awaited next.
+What else is different: `on_request_headers_sent` and `on_request_chunk_sent` come right before the bytes are written, not right
+after, when the response may be there and end it all; a name that another request is asking for already is a cache hit at once.
+What a receiver raises fails the request, as it does with aiohttp, but from within a dial only when the tracer is awaited next.
 """
 
 from __future__ import annotations
@@ -121,6 +121,8 @@ class TraceConfig:
                 signal.freeze()
 
 
+_PIECE: Final = 65_536  # bytes that are written before the peer is waited for
+
 _current: ContextVar[Tracer | None] = ContextVar("wirebird.compat.aiohttp.tracer", default=None)
 
 
@@ -178,7 +180,7 @@ class Tracer:
         await self._send("on_request_exception", TraceRequestExceptionParams(method, url, headers, exception))
 
     async def request_chunk_sent(self, method: str, url: URL, chunk: bytes) -> None:
-        """A piece of the body was written."""
+        """A piece of the body is about to be written."""
         await self._send("on_request_chunk_sent", TraceRequestChunkSentParams(method, url, chunk))
 
     async def response_chunk_received(self, method: str, url: URL, chunk: bytes) -> None:
@@ -230,7 +232,7 @@ class Tracer:
 
 
 class _TracedBody:
-    """A body each piece of which is told of once it is written: the next one is asked for after that."""
+    """A body each piece of which is told of before it is written."""
 
     def __init__(self, body: bytes | Body, tracer: Tracer, method: str, url: URL) -> None:
         self._body = body
@@ -251,13 +253,14 @@ class _TracedBody:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         if isinstance(self._body, bytes):
-            yield self._body
             await self._tracer.request_chunk_sent(*self._about, self._body)
+            for at in range(0, len(self._body), _PIECE):
+                yield self._body[at : at + _PIECE]
             return
         async with aclosing(self._body.pieces()) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
-                yield piece
                 await self._tracer.request_chunk_sent(*self._about, piece)
+                yield piece
                 del piece  # or it is held while the next is read
 
     async def close(self) -> None:
