@@ -11,6 +11,7 @@ import gc
 import io
 import json
 import socket
+import tarfile
 from http.cookies import Morsel
 
 import pytest
@@ -350,6 +351,24 @@ def test_files_are_streamed(kind: str, seed: AiohttpSeed, tmp_path):
     seed.with_session(use)
     assert seed.asked.body == pattern(70_000)[100:]
     assert seed.asked.headers["content-type"].partition(";")[0] == {"bytes": "application/octet-stream"}.get(kind, "text/plain")
+
+
+def test_a_file_of_an_archive_that_is_a_stream(seed: AiohttpSeed):
+    """S3-46: it is a file that cannot be sought, and cannot even say so."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("data.txt")
+        entry.size = 70_000
+        archive.addfile(entry, io.BytesIO(pattern(70_000)))
+    packed.seek(0)
+
+    async def use(session):
+        with tarfile.open(fileobj=packed, mode="r|gz") as archive:
+            for entry in archive:
+                await session.post(f"{HTTPBIN}/post", data=archive.extractfile(entry))
+
+    seed.with_session(use)
+    assert (seed.asked.body, seed.asked.chunked) == (pattern(70_000), True)
 
 
 def test_multipart(seed: AiohttpSeed):
