@@ -110,6 +110,18 @@ def test_proxy_with_credentials(in_url: bool, seed: AiohttpSeed):
     run(main)
 
 
+@pytest.mark.parametrize(("proxy", "error"), [("proxy.example", "InvalidURL"), ("http://[", "InvalidURL"), (42, "TypeError")])
+def test_what_is_no_proxy(proxy, error: str, seed: AiohttpSeed):
+    """S4-17: it is said before anybody is asked."""
+
+    async def use(session):
+        with pytest.raises(getattr(seed.aiohttp, error, TypeError)):
+            await session.get(f"{HTTPBIN}/get", proxy=proxy)
+
+    seed.with_session(use)
+    assert seed.place.asked == []
+
+
 def test_graceful_shutdown(seed: AiohttpSeed):
     """S4-18, S4-24: entering does no I/O, leaving closes everything, and what is closed says so."""
 

@@ -229,6 +229,9 @@ def _read_proxy(proxy: Any) -> URL | None:
     if proxy is None:
         return None
     try:
-        return URL(proxy)
-    except (ValueError, TypeError) as error:
+        url = URL(proxy)
+    except ValueError as error:
         raise InvalidURL(proxy) from error
+    if url.raw_host is None:  # a host alone is none to aiohttp
+        raise InvalidURL(proxy)
+    return url
