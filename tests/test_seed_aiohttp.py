@@ -458,6 +458,26 @@ def test_total(seed: AiohttpSeed):
     seed.with_session(use)
 
 
+def test_total_for_a_slow_consumer(seed: AiohttpSeed):
+    """S3-64: the time is used up by whoever is slow; what is here as a whole may be read at leisure."""
+
+    async def use(session):
+        limit = seed.aiohttp.ClientTimeout(total=0.2)
+        async with (
+            session.get(f"{HTTPBIN}/held?first=1000", timeout=limit) as late,
+            session.get(f"{HTTPBIN}/bytes/1000", timeout=limit) as whole,
+        ):
+            assert await late.content.read(1) == await whole.content.read(1) == pattern(1)
+            await asyncio.sleep(0.3)
+            with pytest.raises(asyncio.TimeoutError):
+                await late.content.read(1)
+            with pytest.raises(asyncio.TimeoutError):
+                await late.content.read(1)
+            assert await whole.read() == pattern(1000)[1:]
+
+    seed.with_session(use)
+
+
 def test_sock_read(seed: AiohttpSeed):
     """S3-67: between two portions of data."""
 
