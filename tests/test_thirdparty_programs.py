@@ -1,4 +1,4 @@
-"""Programs over libraries that have aiohttp for their transport: fsspec's http file system, aiohttp-retry, gql.
+"""Programs over libraries that have aiohttp for their transport: fsspec's http file system, aiohttp-retry, gql, Slack's SDK.
 
 Each is a program of its own in `tests/thirdparty/`, and asks servers on this machine.  It runs twice, in a fresh interpreter:
 with aiohttp, and as `python -m wirebird.compat.aiohttp program.py`, where these libraries' `import aiohttp` gives the façade.
@@ -43,7 +43,7 @@ def both(program: str, *library: str) -> tuple[dict[str, Any], ThirdPartyOrigin]
     found = []
     for way in WAYS:
         with ThirdPartyOrigin() as servers:
-            arguments = [servers.base, servers.sockets] if program == "queries.py" else [servers.base]
+            arguments = [servers.base, servers.sockets] if program in ("queries.py", "chat.py") else [servers.base]
             found.append((saw(program, way, arguments), servers))
             assert servers.origin.faults == []
             text = json.dumps(found[-1][0]).replace(servers.base, "BASE")
@@ -92,3 +92,16 @@ def test_queries():
     assert found["counts"] == [list(range(1, to + 1)) for to in range(1, 6)]
     assert found["refused"] == ["WSServerHandshakeError", 403]
     assert servers.open == 0
+
+
+def test_chat():
+    """Slack's SDK: its API, files, webhooks, retries, and events over a WebSocket that it keeps alive by pings of its own."""
+    found, servers = both("chat.py", "slack_sdk", "graphql", "websockets")
+    assert found["posted"] == ["application/json", "Тест", "Bearer xoxb-token"]
+    assert (found["status"], found["refused"]) == ([200, "yes"], ["message_not_found", 200])
+    assert (found["many"], found["listed"][1]) == ([f"n={number}" for number in range(20)], ["channel 1", "channel 2"])
+    assert found["uploaded"][1][0] == {"title": "a title"}
+    assert (found["limited"], found["failed"], found["dropped"]) == (2, 3, 3)
+    assert (found["hook"], found["connected"]) == ([200, "yes"], True)
+    assert found["events"] == [["events_api", number] for number in range(3)]
+    assert servers.acknowledged == [{"envelope_id": f"E{number}", "payload": {"n": number}} for number in range(3)]

@@ -5,6 +5,7 @@
     /graphql                     queries, lists of them, uploads (the multipart request specification), subscriptions in parts
     /moved /broken               302 to a file; a body that is cut
     /packed /whole               a file that is compressed; one without ranges
+    /slack/…                     the API of a chat, whose events come over `sockets`/events
     `sockets`                    the address of the same service over WebSocket (graphql-transport-ws), served by `websockets`
 
 and whatever `tests/origin.py` has.
@@ -17,7 +18,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -52,6 +53,7 @@ class ThirdPartyOrigin(Aside):
         self.sockets = ""
         self.open = 0  # WebSockets
         self.attempts: Counter[str] = Counter()
+        self.acknowledged: list[Any] = []
         self.files = {
             "a.txt": b"first",
             "b.txt": b"second",
@@ -72,7 +74,7 @@ class ThirdPartyOrigin(Aside):
         answer = self.origin._answer
 
         async def routed(asked: Asked, wire: Wire) -> None:
-            for prefix, handler in (("/files/", self._file), ("/times/", self._time)):
+            for prefix, handler in (("/files/", self._file), ("/times/", self._time), ("/slack/", self._slack)):
                 if asked.path.startswith(prefix):
                     await handler(asked, wire, asked.path.removeprefix(prefix))
                     return
@@ -85,8 +87,7 @@ class ThirdPartyOrigin(Aside):
         self.origin.on("/packed", self._packed)
         self.origin.on("/whole", self._whole)
         self.origin.always("/broken", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nno more than this", close=True)
-        protocols = [websockets.Subprotocol("graphql-transport-ws")]
-        async with self.origin, serve(self._socket, "127.0.0.1", 0, subprotocols=protocols) as server:
+        async with self.origin, serve(self._socket, "127.0.0.1", 0, select_subprotocol=_chosen) as server:
             self.sockets = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
             await self.ready()
 
@@ -135,11 +136,47 @@ class ThirdPartyOrigin(Aside):
         name, _, times = rest.partition("/")
         self.attempts[name] += 1
         if self.attempts[name] > int(times):
-            await wire.respond(200, [("Content-Type", "text/plain")], json.dumps({"attempt": self.attempts[name]}).encode())
+            kind = "text/plain" if asked.method == "GET" else "application/json"
+            body = json.dumps({"ok": True, "attempt": self.attempts[name]}).encode()
+            await wire.respond(200, [("Content-Type", kind)], body)
         elif asked.arg("drop"):
             wire.abort()
         else:
-            await wire.respond(int(asked.arg("status", "503")), body=b"not yet", reason="Not Yet")
+            await wire.respond(int(asked.arg("status", "503")), [("Retry-After", "0")], b"not yet", reason="Not Yet")
+
+    # -- a chat ----------------------------------------------------------------------------------------------------------
+
+    async def _slack(self, asked: Asked, wire: Wire, name: str) -> None:
+        """What the API of a chat answers; `told` is what was asked."""
+        kind = asked.headers.get("content-type", "")
+        told = {
+            "type": kind,
+            "query": asked.query,
+            "body": "" if kind.startswith("multipart") else asked.body.decode(),
+            "fields": read_multipart(asked.body, kind) if kind.startswith("multipart") else None,
+            "authorization": asked.headers.get("authorization"),
+            "own": asked.headers.get("x-own"),
+        }
+        answer: dict[str, Any] = {"ok": True, "told": told}
+        if name == "conversations.list":
+            page = 2 if "cursor" in asked.query else 1
+            answer["channels"] = [{"name": f"channel {page}"}]
+            answer["response_metadata"] = {"next_cursor": "more" if page == 1 else ""}
+        elif name == "chat.delete":
+            answer = {"ok": False, "error": "message_not_found"}
+        elif name == "apps.connections.open":
+            answer["url"] = f"{self.sockets}/events"
+        fields = [("Content-Type", "application/json; charset=utf-8"), ("X-Slack", "yes")]
+        await wire.respond(200, fields, json.dumps(answer).encode())
+
+    async def _events(self, socket: ServerConnection) -> None:
+        """Three events, each when the one before was acknowledged."""
+        await socket.send(json.dumps({"type": "hello"}))
+        for number in range(3):
+            event = {"type": "events_api", "envelope_id": f"E{number}", "payload": {"n": number}}
+            await socket.send(json.dumps(event))
+            self.acknowledged.append(json.loads(await socket.recv()))
+        await socket.wait_closed()
 
     # -- GraphQL ---------------------------------------------------------------------------------------------------------
 
@@ -223,6 +260,8 @@ class ThirdPartyOrigin(Aside):
             await socket.send(json.dumps({"id": name, "type": "complete"}))
 
         try:
+            if socket.request is not None and socket.request.path == "/events":
+                await self._events(socket)
             async for message in socket:
                 told = json.loads(message)
                 if told["type"] == "connection_init":
@@ -239,3 +278,7 @@ class ThirdPartyOrigin(Aside):
             if tasks:
                 await asyncio.wait(tasks.values())
             self.open -= 1
+
+
+def _chosen(connection: ServerConnection, offered: Sequence[websockets.Subprotocol]) -> websockets.Subprotocol | None:
+    return next((one for one in offered if one == "graphql-transport-ws"), None)
