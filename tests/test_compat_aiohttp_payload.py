@@ -10,6 +10,7 @@ import io
 import json
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,23 @@ def test_bytes_are_bytes() -> None:
     assert isinstance(body_of(ours.get_payload(io.BytesIO(b"ab"))), PayloadBody)
 
 
+def test_small_forms_are_bytes_and_others_leave_in_few_pieces() -> None:
+    async def look() -> None:
+        form = FormData({f"field{number}": "value" for number in range(50)}, default_to_multipart=True)()
+        assert body_of(form) == await form.as_bytes()
+        assert len(await form.as_bytes()) == form.size
+        for value, most in ((io.BytesIO(b"1" * 1000), 1), ("x" * 100_000, 3), (numbers(), 5)):
+            made = FormData({f"field{number}": "value" for number in range(50)}, default_to_multipart=True)
+            made.add_field("more", value)
+            body = body_of(made())
+            assert isinstance(body, PayloadBody)
+            pieces = [piece async for piece in body.pieces()]
+            assert len(pieces) <= most
+            assert body.size() in (None, sum(map(len, pieces)))
+
+    asyncio.run(look())
+
+
 def test_a_class_that_writes_differently_is_asked() -> None:
     class Loud(ours.BytesPayload):
         async def write(self, writer: Any) -> None:
@@ -459,6 +477,37 @@ def test_a_cancellation_arrives_where_it_waits() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert seen == ["cancelled"]
+
+    asyncio.run(look())
+
+
+def test_another_task_cannot_write() -> None:
+    async def look() -> None:
+        async def split(writer: Any) -> None:
+            await writer.write(b"1")
+            await asyncio.gather(writer.write(b"2"))
+
+        pieces = written(split)
+        assert await anext(pieces) == b"1"
+        with pytest.raises(UsageError):
+            await anext(pieces)
+
+    asyncio.run(look())
+
+
+def test_a_time_limit_around_a_piece() -> None:
+    async def look() -> None:
+        async def limited(writer: Any) -> None:
+            async with asyncio.timeout(0.01):
+                await writer.write(b"1")
+
+        async def consume() -> None:
+            async with aclosing(written(limited)) as pieces:
+                async for _ in pieces:
+                    await asyncio.get_running_loop().create_future()  # a peer that takes nothing
+
+        with pytest.raises(TimeoutError):
+            await asyncio.create_task(consume())
 
     asyncio.run(look())
 

@@ -20,6 +20,7 @@ from ...models.url import destination, join_url, parse_url
 from .call import Awaited, CallOptions
 from .client_exceptions import InvalidUrlClientError, NonHttpUrlClientError
 from .client_reqrep import ClientRequest, ClientResponse
+from .client_ws import ClientWebSocketResponse
 from .connector import BaseConnector, TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
 from .helpers import DEFAULT_CHUNK_SIZE, BasicAuth, sentinel
@@ -31,8 +32,10 @@ from .session_view import SessionView
 from .timeout import DEFAULT_TIMEOUT, ClientTimeout, read_timeout
 
 if TYPE_CHECKING:
+    from ...client.websocket_offer import Offer
     from .client_middlewares import ClientMiddlewareType
     from .tracing import TraceConfig, Tracer
+    from .ws_connecting import WebSocketOptions
 
 __all__ = ["ClientSession", "ClientTimeout", "request"]
 
@@ -90,7 +93,7 @@ class ClientSession(SessionView):
         json_serialize_bytes: Callable[[Any], bytes] | None = None,
         request_class: type[ClientRequest] = ClientRequest,
         response_class: type[ClientResponse] = ClientResponse,
-        ws_response_class: Any = None,
+        ws_response_class: type[ClientWebSocketResponse] = ClientWebSocketResponse,
         version: HttpVersion = HttpVersion11,
         cookie_jar: AbstractCookieJar | None = None,
         connector_owner: bool = True,
@@ -218,13 +221,47 @@ class ClientSession(SessionView):
         """What every verb comes to."""
         return self._perform(method, str_or_url, CallOptions(**kwargs))
 
-    async def _perform(self, method: str, url: str | URL, call: CallOptions) -> ClientResponse:
+    def ws_connect(self, url: str | URL, **kwargs: Any) -> Awaited[ClientWebSocketResponse]:
+        """Open a WebSocket; awaited it gives the `ClientWebSocketResponse`, as `async with` it closes it at the end.
+
+        url                  its scheme may be http, https, ws or wss
+        protocols            subprotocols, the preferred one first
+        timeout              a `ClientWSTimeout`; 10 s for a close, and no limit for a message
+        autoclose, autoping  answer a close, and pings, without being asked; a close is answered in any case
+        heartbeat            ask for a sign of life after so many seconds of silence; it has half of them to come
+        origin               the `Origin` field
+        compress             offer permessage-deflate: 15, or fewer bits for the window of what the server sends; 0 for none
+        max_msg_size         bytes of one message, after inflating, 4 MiB; 0 for no limit
+        decode_text          False gives texts as bytes
+        method, auth, params, headers, proxy, proxy_auth, proxy_headers, ssl, server_hostname
+                             as for `request`
+        receive_timeout      deprecated, as is a number for `timeout`
+
+        Raises `WSServerHandshakeError`, and what `request` raises.
+        """
+        return Awaited(self._ws_connect(url, **kwargs))
+
+    def _ws_connect(self, url: str | URL, **kwargs: Any) -> Coroutine[Any, Any, ClientWebSocketResponse]:
+        """What `ws_connect` comes to."""
+        from .ws_connecting import WebSocketOptions
+
+        return self._open(url, WebSocketOptions(**kwargs))
+
+    async def _open(self, url: str | URL, options: WebSocketOptions) -> ClientWebSocketResponse:
+        timeout = options.limits()
+        headers: CIMultiDict[str] = CIMultiDict(options.headers or ())
+        offer = options.offer(headers)
+        connector = self._connector
+        response = await self._perform(options.method, url, options.call(headers), offer)
+        return options.open(response, connector, timeout, self._ws_response_class)  # type: ignore[arg-type]
+
+    async def _perform(self, method: str, url: str | URL, call: CallOptions, upgrade: Offer | None = None) -> ClientResponse:
         tracker = call.upload_tracker
         if tracker is not None:
             tracker.bind()
         journey: Journey | None = None
         try:
-            journey = Journey(self, method.upper(), url, call, self._sending(call))
+            journey = Journey(self, method.upper(), url, call, self._sending(call, upgrade))
             if self._trace_configs:
                 from .tracing import Tracer
 
@@ -256,7 +293,7 @@ class ClientSession(SessionView):
             raise
         return response
 
-    def _sending(self, call: CallOptions) -> Sending:
+    def _sending(self, call: CallOptions, upgrade: Offer | None = None) -> Sending:
         """How the requests of a call are sent.  Raises `RuntimeError` if the session is closed."""
         connector = self._connector
         if connector is None or connector.closed:
@@ -279,6 +316,7 @@ class ClientSession(SessionView):
             read_until_eof=call.read_until_eof,
             auto_decompress=self._auto_decompress if call.auto_decompress is None else call.auto_decompress,
             tracker=call.upload_tracker,
+            upgrade=upgrade,
         )
 
     async def _judge(self, response: ClientResponse, call: CallOptions) -> None:

@@ -21,7 +21,17 @@ from multidict import CIMultiDict
 from ...errors import InvalidHeader, UsageError
 from ...protocol.multipart import PART_END, check_boundary, closing_delimiter, multipart_type
 from . import hdrs
-from .payload import JsonPayload, LookupError, Payload, PayloadWriter, StringPayload, get_payload
+from .payload import (
+    BytesPayload,
+    IOBasePayload,
+    JsonPayload,
+    LookupError,
+    Payload,
+    PayloadWriter,
+    StringPayload,
+    get_payload,
+    is_plain,
+)
 
 __all__ = ["MultipartPayloadWriter", "MultipartWriter"]
 
@@ -31,6 +41,8 @@ _CODINGS: Final = ("deflate", "gzip", "identity")
 _TRANSFER_CODINGS: Final = ("", "base64", "quoted-printable", "binary")
 # A piece of this size takes longer to compress than the way to a thread and back.
 _THREAD_FROM: Final = 65_536
+# Pieces below this leave together.
+_SMALL: Final = 65_536
 # A line of a text in quoted-printable is waited for, but not for ever.
 _MOST_LINE: Final = 65_536
 
@@ -146,6 +158,21 @@ class MultipartWriter(Payload):
             total += delimiter + len(part._binary_headers) + size + len(PART_END)
         return total
 
+    def whole(self) -> bytes | None:
+        """The body, if it is small and all of it is in memory; else None."""
+        size = self.size
+        if size is None or size >= _SMALL or not all(is_plain(part) for part, _, _ in self._parts):
+            return None
+        memory = _Memory()
+        writing = self.write(memory)
+        try:
+            writing.send(None)  # there is nothing to wait for
+        except StopIteration:
+            return b"".join(memory.chunks)
+        finally:
+            writing.close()
+        return None
+
     @property
     def _delimiter(self) -> bytes:
         return b"--%b\r\n" % self._boundary.encode()
@@ -162,13 +189,18 @@ class MultipartWriter(Payload):
         return b"".join(whole.chunks)
 
     async def write(self, writer: PayloadWriter, close_boundary: bool = True) -> None:
-        """Write the body; without the last boundary if `close_boundary` is False."""
+        """Write the body; without the last boundary if `close_boundary` is False.  Small pieces are written together."""
+        gathered = _Gathered(writer)
         for part, coding, transfer_coding in self._parts:
             if self._is_form_data and "name=" not in part.headers.get(hdrs.CONTENT_DISPOSITION, ""):
                 raise InvalidHeader("headers of a part of form-data must hold a Content-Disposition with a name (RFC 7578 4.2)")
-            await writer.write(self._delimiter + part._binary_headers)
+            await gathered.write(self._delimiter + part._binary_headers)
+            target: PayloadWriter = gathered
+            if not is_here(part):  # it gives what it gives when it has it
+                await gathered.flush()
+                target = writer
             if coding or transfer_coding:
-                encoded = MultipartPayloadWriter(writer)
+                encoded = MultipartPayloadWriter(target)
                 if coding:
                     encoded.enable_compression(coding)
                 if transfer_coding:
@@ -176,10 +208,11 @@ class MultipartWriter(Payload):
                 await part.write(encoded)
                 await encoded.write_eof()
             else:
-                await part.write(writer)
-            await writer.write(PART_END)
+                await part.write(target)
+            await gathered.write(PART_END)
         if close_boundary:
-            await writer.write(closing_delimiter(self._boundary))
+            await gathered.write(closing_delimiter(self._boundary))
+        await gathered.flush()
 
     async def close(self) -> None:
         """Close the parts that hold something open, every one of them whatever happens."""
@@ -200,6 +233,35 @@ def _checked(headers: CIMultiDict[str], name: str, known: tuple[str, ...], what:
     if coding not in known:
         raise RuntimeError(f"unknown {what}: {coding}")
     return coding
+
+
+def is_here(part: Payload) -> bool:
+    """Whether a payload need not wait for anybody to have its data: it is memory, or a file that can seek."""
+    return isinstance(part, BytesPayload) or (isinstance(part, IOBasePayload) and not part._source.live)
+
+
+class _Gathered:
+    """A writer that hands on small pieces together."""
+
+    def __init__(self, writer: PayloadWriter) -> None:
+        self._writer = writer
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    async def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        if len(chunk) >= _SMALL:
+            await self.flush()
+            await self._writer.write(chunk)
+            return
+        self._pieces.append(bytes(chunk))
+        self._size += len(chunk)
+        if self._size >= _SMALL:
+            await self.flush()
+
+    async def flush(self) -> None:
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        if pieces:
+            await self._writer.write(b"".join(pieces))
 
 
 class _Memory:

@@ -49,6 +49,7 @@ __all__ = [
     "StringPayload",
     "TextIOPayload",
     "get_payload",
+    "is_plain",
     "payload_type",
     "register_payload",
 ]
@@ -457,6 +458,12 @@ class StreamReaderPayload(AsyncIterablePayload):
 
     def __init__(self, value: _Stream, *args: Any, **kwargs: Any) -> None:
         super().__init__(value.iter_any(), *args, **kwargs)
+
+
+def is_plain(payload: Payload) -> bool:
+    """Whether what is written of a payload is the bytes that it holds: no class of the caller's own says otherwise."""
+    kind = type(payload)
+    return kind.write is BytesPayload.write and kind.write_with_length is Payload.write_with_length
 
 
 def _type_of(filename: str) -> str | None:

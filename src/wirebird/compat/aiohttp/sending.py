@@ -13,13 +13,16 @@ from yarl import URL
 from ...client.options import Options
 from ...client.response import HttpResponse
 from ...client.upload import Upload, UploadBody
-from ...errors import WirebirdError
+from ...client.websocket_offer import Offer
+from ...errors import InvalidResponse, WirebirdError
 from ...models.headers import HttpHeaders
 from ...models.limits import Limits
 from ...models.message import Body, Request
 from ...models.url import destination
 from ...net.proxy import Proxy
 from ...net.timeouts import Timeouts
+from ...pipeline import Handler
+from .client_exceptions import WSServerHandshakeError
 from .client_reqrep import ClientRequest, ClientResponse
 from .errors import of_exchange, of_upload
 from .fingerprint import SSLLike, read_ssl
@@ -45,6 +48,7 @@ class Sending:
     read_until_eof: bool
     auto_decompress: bool
     tracker: UploadTracker | None
+    upgrade: Offer | None = None  # for the handshake of a WebSocket
 
     async def send(self, req: ClientRequest) -> ClientResponse:
         """Send `req`, and give the response as soon as its head is there.  Raises what `client_exceptions` lists."""
@@ -54,8 +58,10 @@ class Sending:
             if req._traces or self.tracker is not None:
                 response = await self._watched(req, request)
             else:
-                response = await connector.transport.send(request)
+                response = await self._send(request)
         except WirebirdError as error:
+            if self.upgrade is not None and isinstance(error, InvalidResponse):
+                raise WSServerHandshakeError(req.request_info, (), message=error.message, status=101) from error
             failure = of_exchange(error, req, connector.uds)
             if failure is error:
                 raise
@@ -87,7 +93,16 @@ class Sending:
 
             request.body = tracer.traced(request.body, req.method, req.url)
             observers.append(trace_observer)
-        return await observed(self.connector.transport.send, tuple(observers), over_network=True)(request)
+        return await self._send(request, observed(self.connector.transport.send, tuple(observers), over_network=True))
+
+    async def _send(self, request: Request, send: Handler[Request, HttpResponse] | None = None) -> HttpResponse:
+        if send is None:
+            send = self.connector.transport.send
+        if self.upgrade is None:
+            return await send(request)
+        from ...client.middleware.handshake import shake_hands
+
+        return await shake_hands(request, send)
 
     def prepare(self, req: ClientRequest) -> Request:
         """`req` as wirebird sends it."""
@@ -106,6 +121,7 @@ class Sending:
             server_hostname=req.server_hostname,
             limits=self.limits,
             http10=http10,
+            upgrade=self.upgrade,
         )
         return Request(req.method, HttpHeaders(req.headers), _body_of(req), destination(req.url), options, self.deadline)
 
