@@ -1,7 +1,7 @@
 """What the programs in `tests/thirdparty/` talk to: files, answers that fail at first, and a GraphQL service with subscriptions.
 
     /files/…                     files: links, ranges, HEAD, PUT and POST; what is stored can be read
-    /times/{name}/{n}            n times 503 or `?status=`, or with `?drop=1` a broken connection; then the number of the attempt
+    /times/{name}/{n}            n times 503 or `?status=`, with `?drop=1` a broken connection; then the attempt, as text or `?json=1`
     /graphql                     queries, lists of them, uploads (the multipart request specification), subscriptions in parts
     /moved /broken               302 to a file; a body that is cut
     /packed /whole               a file that is compressed; one without ranges
@@ -136,9 +136,9 @@ class ThirdPartyOrigin(Aside):
         name, _, times = rest.partition("/")
         self.attempts[name] += 1
         if self.attempts[name] > int(times):
-            kind = "text/plain" if asked.method == "GET" else "application/json"
-            body = json.dumps({"ok": True, "attempt": self.attempts[name]}).encode()
-            await wire.respond(200, [("Content-Type", kind)], body)
+            told = {"attempt": self.attempts[name], **({"ok": True} if asked.arg("json") else {})}
+            kind = "application/json" if asked.arg("json") else "text/plain"
+            await wire.respond(200, [("Content-Type", kind)], json.dumps(told).encode())
         elif asked.arg("drop"):
             wire.abort()
         else:

@@ -55,7 +55,7 @@ async def retries():
         AsyncConnectionErrorRetryHandler(max_retry_count=2, interval_calculator=SOON),
     ]
     client = AsyncWebClient(token="xoxb", base_url=f"{base}/times/", retry_handlers=handlers)
-    for name in ("limited/1?status=429", "failed/2?status=500", "dropped/2?drop=1"):
+    for name in ("limited/1?json=1&status=429", "failed/2?json=1&status=500", "dropped/2?json=1&drop=1"):
         response = await client.api_call(name)
         seen[name.partition("/")[0]] = response["attempt"]
 
