@@ -122,6 +122,21 @@ PAGES: dict[str, list[Shown]] = {
         Shown("compat/aioreq/headers.py", "Headers"),
         Shown("compat/aioreq/middlewares.py", "MiddleWare"),
     ],
+    "aiohttp": [
+        Shown("compat/aiohttp/client.py", "ClientSession"),
+        Shown("compat/aiohttp/response.py", "ClientResponse"),
+        Shown("compat/aiohttp/streams.py", "StreamReader"),
+        Shown("compat/aiohttp/timeout.py", "ClientTimeout", methods=False),
+        Shown("compat/aiohttp/connector.py", "TCPConnector", methods=False),
+        Shown("compat/aiohttp/connector.py", "UnixConnector", methods=False),
+        Shown("compat/aiohttp/formdata.py", "FormData"),
+        Shown("compat/aiohttp/multipart_writer.py", "MultipartWriter"),
+        Shown("compat/aiohttp/multipart.py", "MultipartReader"),
+        Shown("compat/aiohttp/body_part.py", "BodyPartReader"),
+        Shown("compat/aiohttp/cookiejar.py", "CookieJar"),
+        Shown("compat/aiohttp/tracing.py", "TraceConfig", methods=False),
+        Shown("compat/aiohttp/substitution.py", "stand_in"),
+    ],
 }
 
 # What a pool offers to its users; the rest is between it and the connector.

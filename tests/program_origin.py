@@ -31,6 +31,7 @@ PROGRAMS = Path(__file__).with_name("seed_programs")
 HOSTS = (
     *("www.google.com", "google.com", "postman-echo.com", "images.dog.ceo", "www.facebook.com", "twitch.tv", "linkedin.com"),
     *("your-upload-endpoint.com", "pathtoverybigfile.aioreq", "www.example.com", "httpbin.org", "example.com"),
+    *("api.github.com", "python.org", "example.org", "xn--e1afmkfd.example"),
 )
 PICTURE = pattern(400_000)
 
@@ -99,6 +100,11 @@ class ProgramOrigin(Aside):
                 gc.collect()
         assert [error for one in self.origins for error in one.faults] == []
         return names
+
+    def release(self) -> None:
+        """Let `/held` and `/silent` go on."""
+        for one in self.origins:
+            self.call(one.release.set)
 
     async def serve(self) -> None:
         authority = trustme.CA()

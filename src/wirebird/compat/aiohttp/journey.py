@@ -6,6 +6,8 @@ its cookies, credentials and proxy, its `ClientRequest`, and the middlewares aro
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from http.cookies import Morsel
 from typing import TYPE_CHECKING, Any, Final
 
 from multidict import CIMultiDict
@@ -141,6 +143,15 @@ class Journey:
             response._history = tuple(history)
             return response
 
+    def _own_cookies(self, url: URL) -> Iterator[tuple[str, Any]]:
+        """The cookies of the call.  A Secure one goes by plain http only where the jar has that origin for secure."""
+        cookies = self._cookies or ()
+        trusted = getattr(self._session._cookie_jar, "treat_as_secure_origin", ())
+        secure = url.scheme in ("https", "wss") or url.origin() in trusted
+        for name, given in cookies.items() if hasattr(cookies, "items") else cookies:
+            if secure or not (isinstance(given, Morsel) and given["secure"]):
+                yield name, given
+
     async def abandon(self) -> None:
         """Close what the body of the request under way has open."""
         if self._request is not None and self._request._body is not None:
@@ -169,7 +180,7 @@ class Journey:
             headers=headers,
             skip_auto_headers={*session._skip_auto_headers, *(call.skip_auto_headers or ())},
             data=self._data,
-            cookies=[*cookies.items(), *_pairs(self._cookies)],
+            cookies=[*cookies.items(), *self._own_cookies(url)],
             auth=None,
             version=session._version,
             compress=call.compress,
@@ -214,17 +225,13 @@ class Journey:
             self._server_hostname = None
 
 
-def _pairs(cookies: Any) -> Any:
-    """Cookies as a caller may give them, as pairs."""
-    if not cookies:
-        return ()
-    return cookies.items() if hasattr(cookies, "items") else cookies
-
-
 def _read_proxy(proxy: Any) -> URL | None:
     if proxy is None:
         return None
     try:
-        return URL(proxy)
-    except (ValueError, TypeError) as error:
+        url = URL(proxy)
+    except ValueError as error:
         raise InvalidURL(proxy) from error
+    if url.raw_host is None:  # a host alone is none to aiohttp
+        raise InvalidURL(proxy)
+    return url

@@ -109,7 +109,8 @@ class ClientResponse:
         self.status = response.status_code
         self.reason = response.reason
         self._headers = CIMultiDictProxy(response.headers)
-        self.content = StreamReader.over(ChunkReader(response), limit)
+        deadline = response.request.deadline
+        self.content = StreamReader.over(ChunkReader(response), limit, deadline, response.abandon)
         response.on_end(self._ended)
         if not read_until_eof and response.head.length == UNTIL_CLOSE:
             response.abandon()
@@ -124,6 +125,9 @@ class ClientResponse:
         return self._response
 
     def _ended(self) -> None:
+        incoming = self._response._incoming if self._response is not None else None
+        if incoming is None or incoming.error is None:
+            self.content.arrived()
         self._closed = True
         self._session = None
 
