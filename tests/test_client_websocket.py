@@ -545,6 +545,23 @@ def test_what_stands_in_for_the_network() -> None:
             await client.close()
             assert ws.closed
 
+            class Kept(Wrapped):
+                """One that leaves its connections open."""
+
+                async def send(self, request: Request) -> HttpResponse:
+                    response = await super().send(request)
+                    await later.close()
+                    return response
+
+                async def close(self) -> None:
+                    pass
+
+            sender = Kept()
+            later = wirebird.HTTPClient(sender)  # type: ignore[arg-type]
+            with pytest.raises(ClientClosed):
+                await later.websocket(origin.url())
+            await sender.inner.connector.close()
+
     run(main)
 
 

@@ -307,15 +307,16 @@ class Http1Connection(Stream):
         """
         from .upgraded import Tunnel, UpgradedResponse
 
-        self._waiter = None
-        behind = self._behind = bytearray()
+        self._behind = bytearray()
+        tunnel = Tunnel(self, self._behind)
+        source, self._source, self._waiter = self._source, None, None
+        source.options.upgrade.switched(tunnel)
         self.pause()
-        if self.pool is not None:
-            self.pool.discard(self)
+        self.pool.discard(self)  # type: ignore[union-attr]
         if waiter.done():
             self.abort()
         else:
-            waiter.set_result(UpgradedResponse(head, self._source, monotonic() - self._began, Tunnel(self, behind)))
+            waiter.set_result(UpgradedResponse(head, source, monotonic() - self._began, tunnel))
 
     def _finish(self, end: End) -> None:
         body, self._body = self._body, None
