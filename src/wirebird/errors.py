@@ -23,7 +23,9 @@
     │   ├── IncompleteBody             the body ended before its framing said so
     │   ├── DecodingError              the body is not what its Content-Encoding says
     │   ├── CorruptBody                a download is not of the size or digest that it should be
+    │   ├── WebSocketError             the peer broke the rules of WebSocket; carries the close code
     │   └── LimitExceeded              a limit of `Limits`, or a body size limit, was passed
+    ├── WebSocketClosed                a WebSocket is closed; carries the code and the reason
     ├── TooManyRedirects               `max_redirects` was passed
     └── StatusError                    `raise_for_status` met a 4xx or 5xx
 
@@ -65,6 +67,8 @@ __all__ = [
     "TimeoutError",
     "TooManyRedirects",
     "UsageError",
+    "WebSocketClosed",
+    "WebSocketError",
     "WirebirdError",
 ]
 
@@ -221,6 +225,18 @@ class CorruptBody(ProtocolError):
         self.path = path
 
 
+class WebSocketError(ProtocolError):
+    """The peer broke the rules of WebSocket (RFC 6455, RFC 7692) or passed a limit, and the connection was failed.
+
+    `code` is the close code that says so (RFC 6455 7.4.1), 1002, 1007 or 1009, and `reason` the words that went with it.
+    """
+
+    def __init__(self, message: str, *, code: int = 1002, reason: str = "", peer: str = "", phase: str = "") -> None:
+        super().__init__(message, peer=peer, phase=phase)
+        self.code = code
+        self.reason = reason or message
+
+
 class LimitExceeded(ProtocolError):
     """The peer sent more than a limit allows.  `limit` names it, `maximum` is its value, `status` what a server answers."""
 
@@ -231,6 +247,18 @@ class LimitExceeded(ProtocolError):
         self.limit = limit
         self.maximum = maximum
         self.status = status
+
+
+class WebSocketClosed(WirebirdError):
+    """The WebSocket is closed, or about to be: there is nothing more to receive, and nothing may be sent.
+
+    `code` and `reason` are those of the close frame (RFC 6455 7.1.5, 7.1.6); 1005 stands for a frame without a code.
+    """
+
+    def __init__(self, message: str, *, code: int = 1005, reason: str = "", peer: str = "", phase: str = "") -> None:
+        super().__init__(message, peer=peer, phase=phase)
+        self.code = code
+        self.reason = reason
 
 
 class TooManyRedirects(WirebirdError):

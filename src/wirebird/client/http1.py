@@ -23,10 +23,11 @@ from ..errors import (
 )
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import ResponseHead
+from ..net.landing import Landing
 from ..net.stream import Stream
 from ..net.timeouts import NEVER, Timeouts, Watch
 from ..protocol.http1_parser import END, End, Event, Parser, State
-from .body import WINDOW, Incoming, Landing
+from .body import WINDOW, Incoming
 from .response import HttpResponse
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Http1Connection(Stream):
 
     async def drain(self) -> None:
         """Wait until the transport takes more: as long as the peer may be silent, and no longer than the request may take."""
-        if not self._writable:
+        if not self.writable:
             self._rearm()
         await super().drain()
         if self.sending:
@@ -414,7 +415,7 @@ class Http1Connection(Stream):
 
     def _rearm(self) -> None:
         """The peer has just done something: its time to do the next thing begins.  None is set while it has to wait for us."""
-        waits = self.sending and self._writable
+        waits = self.sending and self.writable
         self.deadline = self.total_at if waits else min(monotonic() + self._timeouts().read, self.total_at)
         if self.deadline < self.watch.next_at:
             self.watch.arm(self.deadline)

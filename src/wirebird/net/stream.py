@@ -13,7 +13,7 @@ import sys
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..errors import ConnectionLost
+from ..errors import ConnectionLost, WirebirdError
 
 __all__ = ["READ_SIZE", "Stream"]
 
@@ -35,7 +35,7 @@ def _view(loop: asyncio.AbstractEventLoop) -> memoryview:
 class Stream(asyncio.BufferedProtocol):
     """One transport's protocol: receive buffer, write back-pressure, the end.  A role adds `buffer_updated` and `lost`."""
 
-    __slots__ = ("_buffer", "_drained", "_gone", "_view", "_writable", "closing", "facts", "loop", "peer", "transport")
+    __slots__ = ("_buffer", "_drained", "_gone", "_view", "closing", "facts", "loop", "peer", "transport", "writable")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, peer: str) -> None:
         self.loop = loop
@@ -45,7 +45,7 @@ class Stream(asyncio.BufferedProtocol):
         self.facts: Any = None  # what an observer found out about the connection
         self._view = _view(loop)
         self._buffer: bytearray = self._view.obj  # type: ignore[assignment]
-        self._writable = True
+        self.writable = True
         self._drained: asyncio.Future[None] | None = None
         self._gone: asyncio.Future[None] | None = None
 
@@ -63,18 +63,18 @@ class Stream(asyncio.BufferedProtocol):
         """The transport is gone; `exc` says why, None for an orderly end."""
         self.closing = True
         self.lost(exc)
-        self._release_writer(ConnectionLost("the connection broke", peer=self.peer, phase="sending the request"))
+        self._release_writer(self.broken())
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
         self.transport = None
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
-        self._writable = False
+        self.writable = False
 
     def resume_writing(self) -> None:
         """The transport's buffer has room again."""
-        self._writable = True
+        self.writable = True
         self._release_writer(None)
 
     # -- for the role --------------------------------------------------------------------------------------------------
@@ -82,14 +82,33 @@ class Stream(asyncio.BufferedProtocol):
     def lost(self, exc: Exception | None) -> None:
         """The role's part of `connection_lost`; nothing here."""
 
+    def broken(self) -> WirebirdError:
+        """What a writer is told whose bytes will not arrive."""
+        return ConnectionLost("the connection broke", peer=self.peer, phase="sending the request")
+
+    def take_over(self, other: Stream) -> None:
+        """Become the protocol of `other`'s transport, which is open; `other` has none from here on.
+
+        Whoever waits for the end of `other` waits for that of this one.
+        """
+        transport = other.transport
+        if transport is None:
+            raise RuntimeError(f"{other!r} has no transport")
+        self.facts = other.facts
+        self.transport, other.transport = transport, None
+        self.writable = other.writable
+        self._gone, other._gone = other._gone, None
+        other.closing = True
+        transport.set_protocol(self)
+
     async def drain(self) -> None:
         """Wait until the transport takes more.  Raises `ConnectionLost` if it never will."""
         if self.transport is not None and not self.closing and self.transport.is_closing():
             # A write has failed.  `connection_lost` comes in a turn of the loop that a writer who never waits would not give it.
             await asyncio.wait([self.when_gone()])
         if self.transport is None or self.closing:
-            raise ConnectionLost("the connection broke", peer=self.peer, phase="sending the request")
-        if not self._writable:
+            raise self.broken()
+        if not self.writable:
             if self._drained is None:
                 self._drained = self.loop.create_future()
             await self._drained
