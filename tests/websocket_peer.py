@@ -26,6 +26,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -111,6 +112,14 @@ def options(deflate: bool) -> dict[str, Any]:
     return {"compression": "deflate" if deflate else None, "max_size": MAX_SIZE, "ping_interval": None}
 
 
+def choose(connection: Any, offered: Sequence[str]) -> Any:
+    """The first of ours that is offered; by default they refuse a client that offers none."""
+    return next((name for name in PROTOCOLS if name in offered), None)
+
+
+SERVING: dict[str, Any] = {"backlog": BACKLOG, "subprotocols": PROTOCOLS, "select_subprotocol": choose}
+
+
 # -- websockets, and what picows has with the same interface -------------------------------------------------------------------
 
 
@@ -127,7 +136,7 @@ class AsWebsockets(Link):
         try:
             return await self.connection.recv()
         except self.closed as error:
-            self.end = (error.rcvd.code, error.rcvd.reason) if error.rcvd else (None, "")
+            self.end = (error.rcvd.code, error.rcvd.reason or "") if error.rcvd else (None, "")
             return None
 
     async def send(self, message: Message) -> None:
@@ -159,7 +168,7 @@ class Websockets:
     async def serve(self, deflate: bool) -> int:
         from websockets.asyncio.server import serve
 
-        server = await serve(self.handle, "127.0.0.1", 0, **options(deflate), backlog=BACKLOG, subprotocols=PROTOCOLS)
+        server = await serve(self.handle, "127.0.0.1", 0, **options(deflate), **SERVING)
         self.server = server
         return server.sockets[0].getsockname()[1]
 
@@ -256,9 +265,7 @@ class Picows:
         if deflate:
             from picows.websockets import serve
 
-            self.deflating = await serve(
-                self.handle, "127.0.0.1", 0, **options(True), backlog=BACKLOG, subprotocols=PROTOCOLS, logger=None
-            )
+            self.deflating = await serve(self.handle, "127.0.0.1", 0, **options(True), **SERVING)
             return self.deflating.sockets[0].getsockname()[1]
         import picows
 
@@ -273,7 +280,7 @@ class Picows:
 
         link = AsPicows()
         wanted = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-        chosen = [name for name in PROTOCOLS if name in wanted][:1]
+        chosen = [choose(None, wanted)] if choose(None, wanted) else []
         response = picows.WSUpgradeResponse.create_101_response([("Sec-WebSocket-Protocol", name) for name in chosen])
 
         async def talk() -> None:

@@ -26,7 +26,7 @@ from typing import Any
 __all__ = ["KINDS", "Peer", "missing"]
 
 KINDS = ["websockets", "aiohttp", "picows", "ws"]
-LIFE = 55  # seconds: less than a test may take
+LIFE = 300  # seconds: more than the tests of a module take together
 START_LIMIT = 20
 
 HERE = Path(__file__).parent

@@ -1,0 +1,362 @@
+"""WebSockets with those that others made, in both roles: websockets, aiohttp, picows, node's ws.
+
+What a peer does on a connection is told in websocket_peer.py: it sends back what it gets, and obeys orders.  So here the same
+conversation is held whoever opened the connection.  `opened` holds it open for a test and gives out what the peer made of its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from functools import lru_cache
+from typing import Any
+
+import pytest
+
+import wirebird
+from origin import pattern
+from raw_peer import check_settled, run
+from websocket_origin import WebSocketOrigin
+from websocket_peers import KINDS, Peer, missing
+from wirebird.errors import WebSocketClosed, WebSocketError
+from wirebird.net.websocket import WebSocket
+from wirebird.protocol.websocket_deflate import Deflate
+from wirebird.protocol.websocket_messages import MessageType
+
+LARGEST = 16 * 2**20
+PARALLEL = 1000
+
+ALL = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.skipif(missing(kind) != "", reason=missing(kind))) for kind in KINDS]
+)
+ROLES = pytest.mark.parametrize("role", ["client", "server"])
+CODED = pytest.mark.parametrize("deflate", [False, True], ids=["plain", "deflate"])
+BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+
+# aiohttp has no way to send fragments.
+SENDS_FRAGMENTS = {"websockets", "picows", "ws"}
+# It does not tell the reason in the answer to a close frame of its own, nor do others repeat one.
+TELLS_REASON = {"websockets", "picows", "ws"}
+
+_numbers = itertools.count()
+
+TEXT = "naïve — 漢字 😀 "
+
+
+@lru_cache
+def text(size: int) -> str:
+    """A text of about `size` bytes, with characters of one to four."""
+    whole = TEXT * (size // len(TEXT.encode()) + 1)
+    return whole.encode()[:size].decode(errors="ignore")
+
+
+@pytest.fixture(scope="module")
+def peers() -> Iterator[dict[str, Peer]]:
+    """The processes that were needed so far."""
+    with ExitStack() as stack:
+
+        class Started(dict[str, Peer]):
+            def __missing__(self, kind: str) -> Peer:
+                self[kind] = peer = stack.enter_context(Peer(kind))
+                return peer
+
+        yield Started()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_files() -> Iterator[None]:
+    """A thousand sockets with both ends in this process, or in one that it starts, are more than the usual limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Opened:
+    """One connection: our end, and what the peer reports once its own has ended."""
+
+    def __init__(self, peer: Peer, tag: str) -> None:
+        self.peer = peer
+        self.tag = tag
+        self.ws: WebSocket
+
+    async def report(self) -> dict[str, Any]:
+        return await self.peer.report(self.tag)
+
+
+@asynccontextmanager
+async def opened(
+    peer: Peer,
+    role: str,
+    deflate: bool | Deflate,
+    *,
+    query: str = "",
+    protocols: tuple[str, ...] = (),
+    speaks: bool = True,
+    max_size: int | None = 2 * LARGEST,
+) -> AsyncIterator[Opened]:
+    """A WebSocket with the peer, in which we have this role.  `speaks` says whether the peer does permessage-deflate at all."""
+    link = Opened(peer, f"/{next(_numbers)}")
+    target = link.tag + query
+    if role == "client":
+        async with wirebird.HTTPClient() as client:
+            url = peer.url(target, deflate=speaks and bool(deflate))
+            async with client.websocket(url, protocols=protocols, compression=deflate, max_size=max_size) as ws:
+                link.ws = ws
+                yield link
+            check_settled(client)
+        return
+    arrived: asyncio.Future[WebSocket] = asyncio.get_running_loop().create_future()
+    finished = asyncio.Event()
+
+    async def handler(ws: WebSocket) -> None:
+        arrived.set_result(ws)
+        await finished.wait()
+
+    wish = deflate if isinstance(deflate, Deflate) else Deflate() if deflate else None
+    async with WebSocketOrigin(handler, protocols=PROTOCOLS, deflate=wish, max_size=max_size) as origin:
+        peer.connect(origin.url(target), deflate=speaks and bool(deflate), protocols=protocols)
+        link.ws = await arrived
+        try:
+            yield link
+        finally:
+            finished.set()
+        await origin.settled()
+        assert origin.accepted == 1
+        assert origin.faults == []
+
+
+PROTOCOLS = ("chat.v1", "chat.v2")
+
+
+async def check_echo(ws: WebSocket, *messages: str | bytes) -> None:
+    for message in messages:
+        await ws.send(message)
+        answer = await ws.receive()
+        assert answer.type is (MessageType.TEXT if isinstance(message, str) else MessageType.BINARY)
+        assert answer.data == message
+
+
+async def ask(ws: WebSocket, order: str) -> str:
+    await ws.send(order)
+    return await ws.receive_text()
+
+
+# -- the conversation -----------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+@CODED
+@ROLES
+@ALL
+def test_conversation(peers, kind, role, deflate, loop):
+    async def main() -> None:
+        async with opened(peers[kind], role, deflate, query="?greet=3", protocols=("chat.v2", "strange")) as link:
+            ws = link.ws
+            assert [await ws.receive_text() for _ in range(3)] == ["hello 0", "hello 1", "hello 2"]
+
+            # What was agreed upon, as both sides see it.
+            assert json.loads(await ask(ws, "!facts")) == {"subprotocol": "chat.v2", "deflate": deflate}
+            assert ws.subprotocol == "chat.v2"
+            assert (ws.compression is not None) is deflate
+
+            # Every form of a frame's length, and both sides of the borders between them.
+            for size in (0, 1, 125, 126, 65535, 65536, 2**20):
+                await check_echo(ws, pattern(size), text(size))
+            if deflate:
+                await check_echo(ws, random.Random(1).randbytes(100_000))  # cannot be compressed
+                await ws.send(pattern(1000), compress=False)
+                assert await ws.receive_bytes() == pattern(1000)
+                await ws.send("short", compress=True)
+                assert await ws.receive_text() == "short"
+
+            # In fragments, ours: empty ones too, and more of them than anybody's queue holds.
+            long = text(50_000)
+            await ws.send_fragments([long[at : at + 999] for at in range(0, len(long), 999)])
+            assert await ws.receive_text() == long
+            await ws.send_fragments([b"", pattern(100_000), b"", b"end"])
+            assert await ws.receive_bytes() == pattern(100_000) + b"end"
+            if kind in SENDS_FRAGMENTS:
+                # And the peer's, cut in the middle of characters.
+                for size, message in ((1, text(200)), (7, text(20_000)), (1000, pattern(100_000)), (65536, pattern(300_000))):
+                    await ws.send(f"!split {size}")
+                    await check_echo(ws, message)
+
+            # Pings both ways.
+            for data in (b"", b"data", pattern(125)):
+                assert 0 <= await ws.ping(data, timeout=5) < 5
+            assert await ask(ws, "!ping data") == "pong data"
+            assert await ask(ws, f"!ping {'x' * 125}") == f"pong {'x' * 125}"
+
+            # Many small messages, of which each read brings a lot.
+            await ws.send("!flood 2000 20")
+            for number in range(2000):
+                assert await ws.receive_bytes() == bytes([number % 256]) * 20
+
+            # Many senders at once, while the answers are read.
+            senders = [asyncio.create_task(ws.send(f"{number} " + "x" * number * 10)) for number in range(300)]
+            answers = [await ws.receive_text() for _ in senders]
+            assert answers == [f"{number} " + "x" * number * 10 for number in range(300)]
+            await asyncio.gather(*senders)
+        assert await link.report() == {"code": 1000, "reason": "", "received": received(kind, deflate)}
+
+    run(main, kind=loop)
+
+
+def received(kind: str, deflate: bool) -> int:
+    """How many messages the peer has got in the conversation."""
+    return 1 + 14 + 3 * deflate + 2 + 8 * (kind in SENDS_FRAGMENTS) + 2 + 1 + 300
+
+
+@CODED
+@ROLES
+@ALL
+def test_sixteen_mebibytes(peers, kind, role, deflate):
+    """The largest: whole, and in fragments on the way out."""
+
+    async def main() -> None:
+        async with opened(peers[kind], role, deflate) as link:
+            data = pattern(LARGEST)
+            await check_echo(link.ws, data)
+            await link.ws.send_fragments([data[at : at + 2**20] for at in range(0, LARGEST, 2**20)])
+            assert (await link.ws.receive()).data == data
+            if kind in SENDS_FRAGMENTS:
+                await link.ws.send(f"!split {2**20}")
+            await check_echo(link.ws, text(LARGEST))
+        assert (await link.report())["code"] == 1000
+
+    run(main, kind="uvloop")
+
+
+# -- the end --------------------------------------------------------------------------------------------------------------------
+
+CLOSES = [(1000, ""), (1001, "going — away"), (3000, "x" * 123), (4999, "0")]
+
+
+@BOTH
+@ROLES
+@ALL
+def test_we_close(peers, kind, role, loop):
+    async def main() -> None:
+        for code, reason in CLOSES:
+            async with opened(peers[kind], role, False) as link:
+                await check_echo(link.ws, "before")
+                await link.ws.close(code, reason)
+                assert link.ws.closed
+                assert link.ws.close_code == code  # the peer's answer
+                with pytest.raises(WebSocketClosed) as caught:
+                    await link.ws.send("after")
+                assert caught.value.code == code
+                with pytest.raises(WebSocketClosed):
+                    await link.ws.receive()
+            assert await link.report() == {"code": code, "reason": reason, "received": 1}
+
+    run(main, kind=loop)
+
+
+@BOTH
+@ROLES
+@ALL
+def test_the_peer_closes(peers, kind, role, loop):
+    async def main() -> None:
+        for code, reason in CLOSES:
+            async with opened(peers[kind], role, False) as link:
+                await link.ws.send("last words")
+                await link.ws.send(f"!close {code} {reason}".rstrip(" "))
+                assert [message.data async for message in link.ws] == ["last words"]
+                assert (link.ws.close_code, link.ws.close_reason) == (code, reason)
+                with pytest.raises(WebSocketClosed) as caught:
+                    await link.ws.receive()
+                assert (caught.value.code, caught.value.reason) == (code, reason)
+            report = await link.report()
+            assert report["code"] == code  # our answer
+            assert report["received"] == 2
+
+    run(main, kind=loop)
+
+
+@CODED
+@ROLES
+@ALL
+def test_too_large_a_message(peers, kind, role, deflate):
+    """It is refused with 1009, which the peer gets to know though it is still sending."""
+
+    async def main() -> None:
+        async with opened(peers[kind], role, deflate, max_size=100_000) as link:
+            await check_echo(link.ws, pattern(100_000))
+            await link.ws.send("!flood 1 3000000")
+            with pytest.raises(WebSocketError) as caught:
+                await link.ws.receive()
+            assert caught.value.code == link.ws.close_code == 1009
+        report = await link.report()
+        assert report["code"] == 1009, report
+
+    run(main)
+
+
+# -- many -----------------------------------------------------------------------------------------------------------------------
+
+
+@ALL
+def test_a_thousand_sockets_to_a_peer(peers, kind):
+    async def main() -> None:
+        peer = peers[kind]
+        tag = f"/{next(_numbers)}"
+        connector = wirebird.TCPConnector(pool_size=PARALLEL)
+        ready = 0
+        all_ready = asyncio.Event()
+
+        async def one(client: wirebird.HTTPClient, number: int) -> None:
+            nonlocal ready
+            async with client.websocket(peer.url(tag, deflate=False), compression=False) as ws:
+                ready += 1
+                if ready == PARALLEL:
+                    all_ready.set()
+                await all_ready.wait()
+                await check_echo(ws, f"number {number}", pattern(number))
+                await ws.close(4000, str(number))
+
+        async with wirebird.HTTPClient(connector) as client:
+            async with asyncio.TaskGroup() as group:
+                for number in range(PARALLEL):
+                    group.create_task(one(client, number))
+            check_settled(client)
+        reports = [await peer.report(tag) for _ in range(PARALLEL)]
+        assert sorted(int(report["reason"]) for report in reports) == list(range(PARALLEL))
+        assert {(report["code"], report["received"]) for report in reports} == {(4000, 2)}
+
+    run(main, kind="uvloop")
+
+
+@ALL
+def test_a_thousand_sockets_from_a_peer(peers, kind):
+    async def main() -> None:
+        peer = peers[kind]
+        tag = f"/{next(_numbers)}"
+        ready = 0
+        all_ready = asyncio.Event()
+
+        async def handler(ws: WebSocket) -> None:
+            nonlocal ready
+            number = ready
+            ready += 1
+            if ready == PARALLEL:
+                all_ready.set()
+            await all_ready.wait()
+            await check_echo(ws, f"number {number}", pattern(number))
+            await ws.close(4000, str(number))
+
+        async with WebSocketOrigin(handler) as origin:
+            peer.connect(origin.url(tag), count=PARALLEL)
+            reports = [await peer.report(tag) for _ in range(PARALLEL)]
+            await origin.settled()
+            assert (origin.accepted, origin.lost, origin.faults) == (PARALLEL, [], [])
+        assert sorted(int(report["reason"]) for report in reports) == list(range(PARALLEL))
+        assert {(report["code"], report["received"]) for report in reports} == {(4000, 2)}
+
+    run(main, kind="uvloop")
