@@ -155,7 +155,7 @@ class Protocol:
             if self.missing:
                 return events
             self._complete(events)
-            if pos == size:
+            if pos == size or self.error is not None or self.close_received is not None:
                 return events
         chunk = bytes(memoryview(data)[pos:size])
         if self._head:
