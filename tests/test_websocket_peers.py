@@ -24,6 +24,7 @@ from raw_peer import check_settled, run
 from websocket_origin import WebSocketOrigin
 from websocket_peers import KINDS, Peer, missing
 from wirebird.errors import WebSocketClosed, WebSocketError
+from wirebird.models.message import RequestHead
 from wirebird.net.websocket import WebSocket
 from wirebird.protocol.websocket_deflate import Deflate
 from wirebird.protocol.websocket_messages import MessageType
@@ -114,21 +115,22 @@ async def opened(
     arrived: asyncio.Future[WebSocket] = asyncio.get_running_loop().create_future()
     finished = asyncio.Event()
 
-    async def handler(ws: WebSocket) -> None:
+    async def handler(ws: WebSocket, head: RequestHead) -> None:
         arrived.set_result(ws)
         await finished.wait()
 
     wish = deflate if isinstance(deflate, Deflate) else Deflate() if deflate else None
-    async with WebSocketOrigin(handler, protocols=PROTOCOLS, deflate=wish, max_size=max_size) as origin:
+    async with WebSocketOrigin(protocols=PROTOCOLS, deflate=wish, max_size=max_size) as origin:
+        origin.on(link.tag, handler)
         peer.connect(origin.url(target), deflate=speaks and bool(deflate), protocols=protocols)
         link.ws = await arrived
         try:
-            yield link
+            async with link.ws:
+                yield link
         finally:
             finished.set()
-        await origin.settled()
-        assert origin.accepted == 1
-        assert origin.faults == []
+        await origin.until(lambda: origin.open == 0)
+        assert (origin.connections, origin.faults) == (1, [])
 
 
 PROTOCOLS = ("chat.v1", "chat.v2")
@@ -345,7 +347,7 @@ def test_a_thousand_sockets_from_a_peer(peers, kind):
         ready = 0
         all_ready = asyncio.Event()
 
-        async def handler(ws: WebSocket) -> None:
+        async def handler(ws: WebSocket, head: RequestHead) -> None:
             nonlocal ready
             number = ready
             ready += 1
@@ -355,11 +357,12 @@ def test_a_thousand_sockets_from_a_peer(peers, kind):
             await check_echo(ws, f"number {number}", pattern(number))
             await ws.close(4000, str(number))
 
-        async with WebSocketOrigin(handler) as origin:
+        async with WebSocketOrigin() as origin:
+            origin.on(tag, handler)
             peer.connect(origin.url(tag), count=PARALLEL)
             reports = [await peer.report(tag) for _ in range(PARALLEL)]
-            await origin.settled()
-            assert (origin.accepted, origin.lost, origin.faults) == (PARALLEL, [], [])
+            await origin.until(lambda: origin.open == 0)
+            assert (origin.connections, origin.faults) == (PARALLEL, [])
         assert sorted(int(report["reason"]) for report in reports) == list(range(PARALLEL))
         assert {(report["code"], report["received"]) for report in reports} == {(4000, 2)}
 

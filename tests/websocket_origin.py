@@ -1,229 +1,233 @@
-"""A small WebSocket server for the tests, in the same event loop as the test: a handshake to the letter, then a handler.
+"""An HTTP server in the event loop of the test that opens WebSockets, and answers with what a test wants where it does not.
 
-    async def echo(ws):
-        async for message in ws:
-            await ws.send(message.data)
+    async with WebSocketOrigin() as origin:
+        async with client.websocket(origin.url("/echo")) as ws: ...
 
-    async with WebSocketOrigin(echo) as origin:
-        async with client.websocket(origin.url("/chat")) as ws: ...
-        await origin.settled()
+It reads with our parser and answers with our handshake; `tests/test_client_websocket.py` has the `websockets` library beside it.
+`asked` holds the head of every request, `sockets` every WebSocket that was opened, `connections` counts those accepted and `open`
+those not yet closed.
 
-It reads heads with our own parser and answers with our own handshake, each in the server's role; what it refuses is kept in
-`faults`.  `on(path, handler)` has a path served by another handler.  `answer(path, data)` has it answered with these bytes in place
-of a handshake, and the connection kept: a redirect, say, or a refusal.  `heads` holds every request in order of arrival, `accepted`
-counts the connections, `open` those still there.
+    /echo       gives every message back
+    /greeting   sends "hello" and "again" in the segment of the 101, then echoes
+    /held       receives, and gives nothing back
+    /bye/{n}    closes with the code n at once
 
-A handler that returns has its WebSocket closed with 1000.  What a handler raises fails the test at the end of the block, but for
-the client having left (`lost`).
+Anything else is what `origin.on(path, handler)` says, `async def handler(ws, head)`, or `origin.always(path, bytes)`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from wirebird.errors import ConnectionLost, InvalidRequest, ProtocolError, WebSocketClosed
+from wirebird.errors import WirebirdError
 from wirebird.models.message import RequestHead
 from wirebird.net.stream import Stream
 from wirebird.net.websocket import WebSocket
-from wirebird.protocol.http1_parser import Parser
+from wirebird.protocol.http1_parser import END, Parser
 from wirebird.protocol.websocket_deflate import Deflate
-from wirebird.protocol.websocket_handshake import SAME_ORIGIN, Refusal, ServerHandshake
+from wirebird.protocol.websocket_frames import encode_frame
+from wirebird.protocol.websocket_handshake import Refusal, ServerHandshake
 
-__all__ = ["WebSocketOrigin", "echo"]
+__all__ = ["WebSocketOrigin", "answer"]
 
-Handler = Callable[[WebSocket], Awaitable[None]]
+Handler = Callable[[WebSocket, RequestHead], Awaitable[None]]
 
-# Enough for a thousand clients that come at once.
-BACKLOG = 4096
+BACKLOG = 4096  # a thousand clients may come at once
 
 
-async def echo(ws: WebSocket) -> None:
-    """Send every message back."""
+def answer(status: str, *fields: str, body: bytes = b"") -> bytes:
+    """A response as bytes, with its Content-Length."""
+    lines = "".join(f"{field}\r\n" for field in (*fields, f"Content-Length: {len(body)}"))
+    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body
+
+
+async def _echo(ws: WebSocket, head: RequestHead) -> None:
     async for message in ws:
         await ws.send(message.data)
 
 
+async def _held(ws: WebSocket, head: RequestHead) -> None:
+    async for _ in ws:
+        pass
+
+
+class _Guest(Stream):
+    """One connection until it is a WebSocket."""
+
+    def __init__(self, origin: WebSocketOrigin) -> None:
+        super().__init__(asyncio.get_running_loop(), "the-client:1")
+        self.origin = origin
+        self.parser = Parser(server=True)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.origin.accepted(self)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            events = self.parser.receive(self._buffer, nbytes)
+        except WirebirdError as error:
+            self.origin.faults.append(error)
+            self.abort()
+            return
+        while events:
+            if events[-1] is not END:
+                return
+            if self.origin.asked_for(self, events[0], self.parser.leftover):  # type: ignore[arg-type]
+                return
+            events = self.parser.proceed()
+
+
 class WebSocketOrigin:
-    """One server.  `tls` is a server's `ssl.SSLContext`, `options` are those of `WebSocket.over`, all else is the handshake's."""
+    """One server.  `tls`: a server's context; `protocols`, `deflate`, `origins`: as `ServerHandshake` has them."""
 
     def __init__(
         self,
-        handler: Handler = echo,
         *,
         tls: ssl.SSLContext | None = None,
-        protocols: Sequence[str] = (),
-        deflate: Deflate | None = Deflate(),
-        origins: Collection[str] | None = (SAME_ORIGIN,),
+        protocols: Iterable[str] = (),
+        deflate: Deflate | None = None,
+        uds: str | None = None,
         **options: Any,
     ) -> None:
-        self.handler = handler
         self.tls = tls
-        self.handshake = ServerHandshake(protocols, deflate, origins)
+        self.uds = uds
+        self.handshake = ServerHandshake(list(protocols), deflate, None)
         self.options = options
         self.port = 0
-        self.accepted = 0
-        self.heads: list[RequestHead] = []
-        self.faults: list[ProtocolError] = []
-        self.lost: list[Exception] = []
-        self.errors: list[BaseException] = []
-        self._handlers: dict[str, Handler] = {}
-        self._answers: dict[str, bytes] = {}
-        self._connections: set[_Opening] = set()
+        self.asked: list[RequestHead] = []
+        self.sockets: list[WebSocket] = []
+        self.faults: list[BaseException] = []
+        self.connections = 0
+        self.open = 0
+        self.changed = asyncio.Condition()
+        self.fields: dict[str, list[tuple[str, str]]] = {}
+        self._answers: dict[str, Callable[[RequestHead], bytes | None]] = {}
+        self._handlers: dict[str, Handler] = {"/echo": _echo, "/greeting": _echo, "/held": _held}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
+        self._guests: set[_Guest] = set()
+        self._gone: set[asyncio.Future[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> WebSocketOrigin:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Opening(self), "127.0.0.1", 0, ssl=self.tls, backlog=BACKLOG)
-        self.port = self._server.sockets[0].getsockname()[1]
+        if self.uds is not None:
+            self._server = await loop.create_unix_server(lambda: _Guest(self), self.uds)
+        else:
+            self._server = await loop.create_server(lambda: _Guest(self), "127.0.0.1", 0, ssl=self.tls, backlog=BACKLOG)
+            self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+    async def __aexit__(self, kind: object, *error: object) -> None:
         assert self._server is not None
         self._server.close()
-        for connection in list(self._connections):
-            connection.link.abort()  # type: ignore[union-attr]
+        for ws in self.sockets:
+            ws.abort()
+        for guest in self._guests:
+            guest.abort()
         for task in list(self._tasks):
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+        if waiting := [*self._tasks, *self._gone]:
+            await asyncio.wait(waiting, timeout=5)
         await self._server.wait_closed()
-        if kind is None and self.errors:
-            raise self.errors[0]
+        if self.faults and kind is None:
+            raise self.faults[0]
 
-    def url(self, path: str = "/", *, host: str = "127.0.0.1") -> str:
-        """The URL of `path` here."""
-        return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}{path}"
-
-    def on(self, path: str, handler: Handler) -> None:
-        """Have the WebSockets of `path` served by `handler`."""
-        self._handlers[path] = handler
-
-    def answer(self, path: str, data: bytes) -> None:
-        """Have requests for `path` answered with these bytes, a whole response, in place of a handshake."""
-        self._answers[path] = data
+    def url(self, path: str = "/echo", scheme: str | None = None) -> str:
+        """The ws or wss URL of `path`."""
+        return f"{scheme or ('wss' if self.tls else 'ws')}://127.0.0.1:{self.port}{path}"
 
     @property
-    def open(self) -> int:
-        """How many connections there are at the moment."""
-        return len(self._connections)
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
-    async def settled(self) -> None:
-        """Wait until every connection is closed and every handler has returned."""
-        while self._connections:
-            self._changed.clear()
-            await self._changed.wait()
+    def on(self, path: str, handler: Handler) -> None:
+        """Have the WebSocket of `path` served by `handler`."""
+        self._handlers[path] = handler
 
-    # -- called by the connections -------------------------------------------------------------------------------------
+    def always(self, path: str, data: bytes) -> None:
+        """Have `path` answered with these bytes and no WebSocket."""
+        self._answers[path] = lambda head: data
 
-    def begin(self, connection: _Opening) -> None:
-        """A connection was accepted."""
-        self.accepted += 1
-        self._connections.add(connection)
+    def first(self, path: str, answers: Callable[[RequestHead], bytes | None]) -> None:
+        """Have `path` answered by what the function says; None opens the WebSocket."""
+        self._answers[path] = answers
 
-    def end(self, connection: _Opening) -> None:
-        """Its transport is gone."""
-        self._connections.discard(connection)
-        self._changed.set()
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition()` holds; it is looked at whenever something begins or ends."""
+        async with self.changed:
+            await self.changed.wait_for(condition)
 
-    def reply(self, head: RequestHead) -> bytes | None:
-        """What this request is answered with in place of a handshake."""
-        self.heads.append(head)
-        return self._answers.get(_path(head))
+    # -- connections ---------------------------------------------------------------------------------------------------
 
-    def serve(self, connection: _Opening, ws: WebSocket, head: RequestHead) -> None:
-        """Run the handler of a WebSocket in a task of its own."""
-        task = asyncio.create_task(self._run(connection, ws, self._handlers.get(_path(head), self.handler)))
+    def accepted(self, guest: _Guest) -> None:
+        self.connections += 1
+        self.open += 1
+        self._guests.add(guest)
+        gone = guest.when_gone()
+        self._gone.add(gone)
+        gone.add_done_callback(self._left)
+
+    def _left(self, gone: asyncio.Future[None]) -> None:
+        self._gone.discard(gone)
+        self.open -= 1
+        self._tell()
+
+    def _tell(self) -> None:
+        async def tell() -> None:
+            async with self.changed:
+                self.changed.notify_all()
+
+        self._start(tell())
+
+    def _start(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, connection: _Opening, ws: WebSocket, handler: Handler) -> None:
-        try:
-            await handler(ws)
-        except (ConnectionLost, WebSocketClosed) as error:
-            self.lost.append(error)
-        except Exception as error:
-            self.errors.append(error)
-            ws.abort()
-        finally:
-            try:
-                await ws.close()
-            finally:
-                self.end(connection)
-
-
-def _path(head: RequestHead) -> str:
-    return head.target.decode().partition("?")[0]
-
-
-class _Opening(Stream):
-    """A connection before its handshake: requests, one after the other, until one of them is a handshake that is taken."""
-
-    __slots__ = ("_origin", "_parser", "link")
-
-    def __init__(self, origin: WebSocketOrigin) -> None:
-        super().__init__(asyncio.get_running_loop(), "")
-        self._origin = origin
-        self._parser = Parser(server=True)
-        self.link: asyncio.BaseTransport | None = None  # the transport, also when the WebSocket has taken it over
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.peer = "{}:{}".format(*transport.get_extra_info("peername")[:2])
-        self.link = transport
-        self._origin.begin(self)
-
-    def lost(self, exc: Exception | None) -> None:
-        self._origin.end(self)
-
-    def buffer_updated(self, nbytes: int) -> None:
-        parser = self._parser
-        try:
-            events = parser.receive(self._buffer, nbytes)
-            while events and self.transport is not None:
-                head = events[0]
-                if not isinstance(head, RequestHead) or len(events) != 2:
-                    raise TypeError(f"not a request without a body: {events}")  # only those are sent here
-                if self._answer(head):
-                    return
-                events = parser.proceed()
-        except ProtocolError as error:
-            self._origin.faults.append(error)
-            self._refuse(400, str(error), ())
-        except Exception as error:
-            self._origin.errors.append(error)
-            self.abort()
-
-    def _answer(self, head: RequestHead) -> bool:
-        """Answer one request; True if that is the end of HTTP here."""
-        assert self.transport is not None
-        data = self._origin.reply(head)
-        if data is not None:
-            self.transport.write(data)
+    def asked_for(self, guest: _Guest, head: RequestHead, leftover: bytes) -> bool:
+        """Answer a request; whether the connection is a WebSocket now."""
+        self.asked.append(head)
+        path = head.target.decode().partition("?")[0]
+        said = self._answers[path](head) if path in self._answers else None
+        if said is None and path not in self._handlers and not path.startswith("/bye/"):
+            said = answer("404 Not Found", body=b"nothing here")
+        accepted = self.handshake.answer(head)
+        if said is None and isinstance(accepted, Refusal):
+            said = answer(f"{accepted.status} No", *(f"{name}: {value}" for name, value in accepted.fields))
+        assert guest.transport is not None
+        if said is not None or isinstance(accepted, Refusal):
+            guest.transport.write(said or b"")
+            self._tell()
             return False
-        answer = self._origin.handshake.answer(head)
-        if isinstance(answer, Refusal):
-            self._origin.faults.append(InvalidRequest(answer.message, status=answer.status))
-            self._refuse(answer.status, answer.message, answer.fields)
-            return True
-        lines = "".join(f"{name}: {value}\r\n" for name, value in answer.fields)
-        self.transport.write(f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode())
-        rest, self._parser.leftover = self._parser.leftover, b""
+        fields = [*accepted.fields, *self.fields.get(path, [])]
+        wire = ("HTTP/1.1 101 Go\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields) + "\r\n").encode()
+        if path == "/greeting":
+            wire += encode_frame(1, b"hello") + encode_frame(1, b"again")
+        guest.transport.write(wire)
+        self._guests.discard(guest)
         ws = WebSocket.over(
-            self, rest, server=True, subprotocol=answer.subprotocol, deflate=answer.agreed, **self._origin.options
+            guest, leftover, server=True, subprotocol=accepted.subprotocol, deflate=accepted.agreed, **self.options
         )
-        self._origin.serve(self, ws, head)
+        self.sockets.append(ws)
+        self._start(self._serve(ws, head, path))
+        self._tell()
         return True
 
-    def _refuse(self, status: int, message: str, fields: Sequence[tuple[str, str]]) -> None:
-        assert self.transport is not None
-        body = message.encode()
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
-        if "connection:" not in lines.lower():
-            lines += "Connection: close\r\n"
-        self.transport.write(f"HTTP/1.1 {status} Refused\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        self.shut()
+    async def _serve(self, ws: WebSocket, head: RequestHead, path: str) -> None:
+        try:
+            if path.startswith("/bye/"):
+                await ws.close(int(path.removeprefix("/bye/")), "as asked")
+            else:
+                await self._handlers[path](ws, head)
+        except WirebirdError:
+            pass  # the client left, or broke the rules: that is what the test looks at
+        except Exception as error:
+            self.faults.append(error)
+        finally:
+            if not ws.closed:
+                ws.abort()
+            self._tell()

@@ -201,6 +201,14 @@ class IncompleteBody(ProtocolError):
         self.received = received
         self.expected = expected
 
+    @classmethod
+    def after(cls, received: int, left: int | None, *, peer: str = "", phase: str = "") -> IncompleteBody:
+        """The connection ended after `received` bytes of body, where `left` more were announced, None for no announcement."""
+        expected = None if left is None else received + left
+        of = "" if expected is None else f" of {expected}"
+        message = f"the connection ended after {received}{of} bytes of body"
+        return cls(message, received=received, expected=expected, peer=peer, phase=phase)
+
 
 class DecodingError(ProtocolError):
     """The body is not what `Content-Encoding` (or its charset, for text) says.  `coding` names the one that failed."""

@@ -175,6 +175,7 @@ class Defaults:
             self._credentials(given.get("auth"), where, authorized),
             self._call_proxy(given.get("proxy")),
             retries=settings.retries if (retries := given.get("retries")) is None else _retries(retries),
+            upgrade=given.get("upgrade"),
         )
 
     def _read_proxy(self, proxy: object, trust_env: bool = False) -> Proxy | EnvironmentProxies | None:

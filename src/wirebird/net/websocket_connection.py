@@ -315,6 +315,17 @@ class WebSocketConnection(Stream):
         if self._paused:
             self._go_on()
 
+    def part(self, code: int) -> None:
+        """Begin to close with `code`, if that was not begun, and wait for nothing."""
+        frame = self.protocol.close(code, "")
+        if frame:
+            self.start_closing(frame)
+
+    async def go_away(self) -> None:
+        """Close with 1001 (RFC 6455 7.4.1), and wait for the end."""
+        self.part(1001)
+        await asyncio.wait([self.when_gone()])
+
     def _linger(self) -> None:
         """The peer is told why; let it read that before the connection is closed."""
         if self.transport is None or self.transport.is_closing():
