@@ -56,6 +56,7 @@ class Peer:
             self._command = [sys.executable, str(HERE / "websocket_peer.py"), kind, str(life)]
         self._records: dict[str, collections.deque[dict[str, Any]]] = collections.defaultdict(collections.deque)
         self._waiting: dict[str, collections.deque[asyncio.Future[None]]] = collections.defaultdict(collections.deque)
+        self._ended = False
         self._lock = threading.Lock()
         self._started: queue.Queue[dict[str, int]] = queue.Queue()
         self._ports: dict[str, int] = {}
@@ -98,6 +99,11 @@ class Peer:
         self._reader.join(5)
         process.stdout.close()
 
+    def kill(self) -> None:
+        """End the process at once."""
+        assert self._process is not None
+        self._process.kill()
+
     def url(self, path: str, *, deflate: bool) -> str:
         """The URL of `path` here, where permessage-deflate is accepted or where it is not."""
         return f"ws://127.0.0.1:{self._ports['deflate' if deflate else 'plain']}{path}"
@@ -109,10 +115,12 @@ class Peer:
         self._process.stdin.write(json.dumps(order) + "\n")
 
     async def report(self, tag: str) -> dict[str, Any]:
-        """The next record of a connection with this tag that has ended; at most `LIFE` seconds are waited for it."""
+        """The next record of a connection with this tag that has ended; it is waited for as long as the process lives."""
         with self._lock:
             if self._records[tag]:
                 return self._records[tag].popleft()
+            if self._ended:
+                return {"error": f"the process of {self.kind} is gone"}
             future = asyncio.get_running_loop().create_future()
             self._waiting[tag].append(future)
         record: dict[str, Any] = await future
@@ -130,6 +138,7 @@ class Peer:
                 self._started.put(record)
         self._started.put({})
         with self._lock:
+            self._ended = True
             tags = [tag for tag, waiting in self._waiting.items() for _ in waiting]
         for tag in tags:
             self._deliver({"tag": tag, "error": f"the process of {self.kind} is gone"})

@@ -31,8 +31,8 @@ function obey(ws, order, rest) {
       ws.send(Buffer.alloc(size, number % 256));
     }
   } else if (order === "close") {
-    const at = rest.indexOf(" ");
-    ws.close(Number(at < 0 ? rest : rest.slice(0, at)), at < 0 ? "" : rest.slice(at + 1));
+    const [, code, reason] = /^(\d*) ?(.*)$/.exec(rest);
+    ws.close(...(code ? [Number(code), reason] : [])); // without a code the frame is empty
   } else {
     throw new Error("no such order: " + order);
   }
