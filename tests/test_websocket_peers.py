@@ -238,6 +238,33 @@ def test_sixteen_mebibytes(peers, kind, role, deflate):
     run(main, kind="uvloop")
 
 
+@BOTH
+@ROLES
+@ALL
+def test_nobody_reads_for_a_while(peers, kind, role, loop):
+    """We send until no more is taken either way, or all is sent, and only then read what came back."""
+
+    async def main() -> None:
+        messages = [bytes([number]) * 250_000 for number in range(40)]
+
+        async def send() -> None:
+            for message in messages:
+                await link.ws.send(message)
+
+        async with opened(peers[kind], role, False) as link:
+            sending = asyncio.create_task(send())
+            connection = link.ws.connection
+            while not sending.done() and (connection.writable or connection.backlog <= connection.max_queue):
+                await asyncio.sleep(0)
+            assert connection.backlog <= connection.max_queue + 250_000 + 65536
+            for message in messages:
+                assert await link.ws.receive_bytes() == message
+            await sending
+        assert await link.report() == {"code": 1000, "reason": "", "received": 40}
+
+    run(main, kind=loop)
+
+
 # -- compression ----------------------------------------------------------------------------------------------------------------
 
 WISHES = [
