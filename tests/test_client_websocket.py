@@ -596,9 +596,18 @@ def test_the_code_says_how_the_block_was_left(loop: str) -> None:
             with pytest.raises(KeyError):
                 async with client.websocket(origin.url("/held")):
                     raise KeyError("mine")
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.01), client.websocket(origin.url("/held"), close_timeout=30) as ws:
+            opened = asyncio.Event()
+
+            async def wait() -> None:
+                async with client.websocket(origin.url("/held"), close_timeout=30) as ws:
+                    opened.set()
                     await ws.receive()
+
+            task = asyncio.create_task(wait())
+            await opened.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
             await origin.until(lambda: origin.open == 0)
             assert [ws.close_code for ws in origin.sockets] == [1011, 1001]
             if going := list(client.connector._upgraded):  # what was cancelled goes on closing by itself

@@ -53,7 +53,7 @@ class HTTPClient(Verbs, Services):
     handle_cookies    keep the cookies of responses in `cookies`, and send them where they belong
     verify_ssl        False accepts any certificate; a request verifies if it and the client both say so
     proxy             a `Proxy` or its URL, for every request
-    base_url          what relative URLs are resolved against (RFC 3986 5.2)
+    base_url          what relative URLs are resolved against (RFC 3986 5.2); ws and wss stand for http and https
     headers           sent with every request, unless it has its own of that name; None in a mapping leaves a default one out
     params            added to the query of every request
     cookies           a `CookieJar` to use, or cookies for the host of `base_url` (for every request if there is none)

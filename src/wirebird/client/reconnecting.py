@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from time import monotonic, time
+from time import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConnectionLost, StatusError, WirebirdError
@@ -43,12 +43,13 @@ class Reconnecting:
     `sleep`, which waits for so many seconds (`asyncio.sleep`), may be replaced.
     """
 
-    __slots__ = ("_fruitless", "_opener", "_policy", "_since", "_socket", "opened", "sleep")
+    __slots__ = ("_busy", "_fruitless", "_opener", "_policy", "_since", "_socket", "opened", "sleep")
 
     def __init__(self, opener: Opener, policy: Reconnect) -> None:
         self._socket: WebSocket | None = None
         self._opener = opener
         self._policy = policy
+        self._busy = False
         self._fruitless = 0  # connections in a row that came to nothing
         self._since = 0.0
         self.opened = 0  # how many there were
@@ -65,6 +66,15 @@ class Reconnecting:
         return self
 
     async def __anext__(self) -> WebSocket:
+        if self._busy:
+            raise RuntimeError("another task waits for the next WebSocket")
+        self._busy = True
+        try:
+            return await self._next()
+        finally:
+            self._busy = False
+
+    async def _next(self) -> WebSocket:
         socket, self._socket = self._socket, None
         if socket is not None:
             await socket.close()
@@ -83,7 +93,7 @@ class Reconnecting:
                 delay = self._delay(error, False)
             else:
                 self.opened += 1
-                self._since = monotonic()
+                self._since = socket.connection.heard_at
                 self._socket = socket
                 return socket
             await self._opener.pauses.wait(self, self.sleep(delay))

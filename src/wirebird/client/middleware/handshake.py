@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from os import urandom
 
-from ...errors import WirebirdError
+from ...errors import InvalidResponse, WirebirdError
 from ...models.message import Request
 from ...pipeline import Handler
 from ..response import HttpResponse
@@ -28,6 +28,8 @@ async def shake_hands(request: Request, handler: Handler[Request, HttpResponse])
     response = await handler(request)
     if isinstance(response, UpgradedResponse):
         try:
+            if response.http_version != "1.1":
+                raise InvalidResponse("a 101 in HTTP/1.0, which knows no change of protocols")
             response.accepted = handshake.check(response.status_code, response.headers)
         except WirebirdError as error:
             response.abandon()
