@@ -8,6 +8,8 @@ about the machine and the minute than about the library.
     origin.py        the servers of one run    report.py     Markdown
     workloads.py     what is asked of them     targets.py    what wirebird has promised
     run.py           one measurement           contenders/   one file per library
+    callers.py       requests, many at once    talk.py       one WebSocket
+    server.py        the embedded server       frames.py     its WebSockets
 
 It needs a POSIX system, and Linux for the pinning and the memory figures.
 """

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .before import BEFORE, extract
-from .contenders import NAMES
+from .contenders import NAMES, PEERS
 from .cores import describe_machine, load_average, share_cores
 from .imports import measure_import
 from .loops import LOOPS
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _complain(f"no sources of {options.before}: {error}")
         if options.only is None or "import" in options.only:
             for name in contenders:
-                if name not in ("bare", BEFORE):
+                if name in ("wirebird", *PEERS):
                     results.imports[name] = measure_import(name, origin.urls["small"], client_core, 2 if options.quick else 5)
         turns = Turns(
             origin=origin,

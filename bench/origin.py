@@ -71,10 +71,15 @@ class Origin:
         self.description = f"embedded asyncio server on {self._loop}"
         if self._nginx:
             main, secure = self._start_nginx(prefix, certificate)
-            self.description = f"{nginx_version(self._nginx)}, one worker; {self.description} for POST and idle connections"
+            self.description = (
+                f"{nginx_version(self._nginx)}, one worker; {self.description} for POST, idle connections, events and WebSockets"
+            )
         self.urls = {name: f"{main}/{name}" for name in ("small", "varying", "1mb", "100mb")}
         self.urls |= {"idle": f"{embedded}/small"} | {
             name: f"{embedded}/{name}" for name in ("echo", "upload", "hold", "open", "events")
+        }
+        self.urls |= {
+            f"ws_{name}": f"{embedded}/ws/{name}".replace("http", "ws", 1) for name in ("echo_64", "echo_64k", "receive", "send")
         }
         if secure:
             self.urls["tls"] = f"{secure}/small"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from .contenders import PEERS
+from .contenders import PEERS, WEBSOCKET_PEERS
 from .imports import ImportCost
 from .results import Cell, Results
 from .targets import judge
@@ -14,7 +14,7 @@ from .workloads import EVENTS, WORKLOADS, Workload
 
 __all__ = ["Circumstances", "render"]
 
-_PACKAGES = ("wirebird", *PEERS, "httpx-sse", "uvloop")
+_PACKAGES = ("wirebird", *PEERS, "httpx-sse", *WEBSOCKET_PEERS, "uvloop")
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,8 @@ def _section(results: Results, workload: Workload) -> Iterator[str]:
     head, row = _BULK_HEAD, _bulk_row
     if workload.operation == "events":
         head, row = _EVENTS_HEAD, _events_row
+    elif workload.websocket:
+        head, row = _MESSAGES_HEAD, _messages_row
     elif not workload.bulk:
         head, row = _HEAD, _row
     for loop in results.loops(workload.name):
@@ -101,6 +103,7 @@ def _section(results: Results, workload: Workload) -> Iterator[str]:
 
 _HEAD = ("requests/s", "±", "CPU µs/request", "busy", "speed, of bare", "CPU, × bare", "wirebird's speed, × this", "remarks")
 _BULK_HEAD = ("MB/s", "±", "CPU-s/GB", "busy", "CPU, × bare", "its CPU, × wirebird's", "peak growth, MiB", "remarks")
+_MESSAGES_HEAD = ("messages/s", "±", "CPU µs/message", "busy", "wirebird's speed, × this", "its CPU, × wirebird's", "remarks")
 _EVENTS_HEAD = ("events/s", "±", "CPU µs/event", "busy", "wirebird's speed, × this", "its CPU, × wirebird's", "remarks")
 
 
@@ -130,16 +133,20 @@ def _bulk_row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:
     )
 
 
-def _events_row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:
+def _events_row(cell: Cell, bare: Cell, ours: Cell, each: int = EVENTS) -> tuple[str, ...]:
     return (
-        _number(cell.rate(), ",.0f", EVENTS),
+        _number(cell.rate(), ",.0f", each),
         _number(cell.spread(), ".0%"),
-        _number(cell.cpu(), ".2f", 1e6 / EVENTS),
+        _number(cell.cpu(), ".2f", 1e6 / each),
         _number(cell.busy(), ".0%"),
         _ratio(ours.rate(), cell.rate(), ".2f"),
         _ratio(cell.cpu(), ours.cpu(), ".2f"),
         cell.remarks() or ("" if cell.runs else "not run"),
     )
+
+
+def _messages_row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:
+    return _events_row(cell, bare, ours, 1)
 
 
 def _number(value: float | None, form: str, factor: float = 1.0) -> str:

@@ -40,7 +40,9 @@ async def measure(task: dict[str, Any], contestants: list[Any]) -> dict[str, Any
         gc.collect()
         result["open"] = await count_open(task["urls"]["open"])
         result["per_idle"] = (resident_size() - before) / max(1, result["open"])
-    if workload.long:
+    if workload.operation in ("ws_receive", "ws_send"):
+        await build(task, WORKLOADS["ws_echo_64"]).turn(0.05)
+    elif workload.long:
         await build(task, WORKLOADS["get_small_1"], contestant).turn(0.02)
         gc.collect()
         reset_peak()
@@ -82,6 +84,10 @@ def build(task: dict[str, Any], workload: Workload, other: Any = None) -> Any:
     from .callers import Callers
     from .contenders import Setup, load
 
+    if workload.websocket:
+        from .talk import Talk
+
+        return Talk(workload, load(task["contender"])(Setup(1, 1, None)), urls)
     if other is not None:
         client = other.client
     else:

@@ -14,6 +14,7 @@ import sys
 import threading
 from typing import cast
 
+from .frames import handshake
 from .limits import raise_open_files
 from .loops import new_loop
 from .workloads import EVENT_BLOCK, EVENTS, HUGE, LARGE, SMALL_BODY, event
@@ -104,7 +105,7 @@ class Exchange(asyncio.BufferedProtocol):
                 self.known[head] = seen
         self.path, length = seen
         if length == 0:
-            self.answer()
+            self.answer(head)
         else:
             self.received = 0
             self.body = [] if self.path == b"/echo" else None
@@ -157,7 +158,7 @@ class Exchange(asyncio.BufferedProtocol):
         self.body = None
         self.transport.write(_FIXED % len(body) + body)
 
-    def answer(self) -> None:
+    def answer(self, head: bytes) -> None:
         """Answer a request without a body."""
         if self.path == b"/small":
             self.transport.write(_SMALL)
@@ -179,6 +180,9 @@ class Exchange(asyncio.BufferedProtocol):
             self.transport.write(_FIXED % len(body) + body)
         elif self.path.startswith(b"/hold/"):
             self.hold(int(self.path[6:]))
+        elif self.path.startswith(b"/ws/"):
+            Exchange.open_connections -= 1
+            handshake(self.transport, self.path, head)
         else:
             self.transport.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 

@@ -1,4 +1,4 @@
-"""What wirebird has promised for HTTP/1.1, and whether it keeps it."""
+"""What wirebird has promised for HTTP/1.1 and WebSockets, and whether it keeps it."""
 
 from __future__ import annotations
 
@@ -40,6 +40,10 @@ def judge(results: Results) -> list[Verdict]:
         for loop in results.loops(workload):
             verdicts.extend(_bulk(results, workload, title, loop))
     verdicts.extend(_events(results, loop) for loop in results.loops("sse_100k"))
+    for row in WORKLOADS.values():
+        if row.websocket:
+            for loop in results.loops(row.name):
+                verdicts.extend(_messages(results, row.name, row.title, loop))
     verdicts.extend(_memory(results))
     cost = results.imports.get("wirebird")
     if isinstance(cost, ImportCost):
@@ -133,6 +137,19 @@ def _events(results: Results, loop: str) -> Verdict:
         return _missing(title, loop, limit, ours, theirs)
     speed, by_cpu = mine / other, other_cpu / my_cpu
     return Verdict(title, loop, limit, f"{speed:.1f} (by CPU {by_cpu:.1f})", min(speed, by_cpu) >= 3)
+
+
+def _messages(results: Results, workload: str, title: str, loop: str) -> Iterator[Verdict]:
+    ours = results.cell(workload, loop, "wirebird")
+    for rival, factor in (("aiohttp", 1.0), ("websockets", 0.6)):
+        theirs = results.cell(workload, loop, rival)
+        limit = f"CPU per message ≤ {factor:g} × {rival}'s"
+        mine, other = ours.cpu(), theirs.cpu()
+        if mine and other:
+            measured = f"{mine / other:.2f} ({mine * 1e6:.1f} against {other * 1e6:.1f} µs)"
+            yield Verdict(title, loop, limit, measured, mine / other <= factor)
+        else:
+            yield _missing(title, loop, limit, ours, theirs)
 
 
 def _memory(results: Results) -> Iterator[Verdict]:

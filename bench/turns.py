@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .before import environment_for
+from .contenders import PURE, WEBSOCKET_PEERS
 from .cores import pin_to
 from .origin import Origin
 from .results import Results
@@ -56,8 +57,8 @@ class Turns:
     def play_one(self, round_number: int, workload: Workload, loop: str, results: Results) -> bool:
         """One turn of every contender; the one that begins changes from round to round.  False when time is up."""
         names = [name for name in self.contenders if workload.bare or name != "bare"]
-        if workload.contenders is not None:
-            names = [name for name in names if name in workload.contenders]
+        able = workload.contenders or [name for name in names if name not in (PURE, *WEBSOCKET_PEERS)]
+        names = [name for name in names if name in able]
         for name in names:
             results.cells[workload.name, loop, name]  # the order of the report is that of the plan
         shift = round_number % len(names) if names else 0

@@ -5,14 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["EVENTS", "EVENT_BLOCK", "HUGE", "JSON_BODY", "LARGE", "SMALL_BODY", "WORKLOADS", "Workload", "event"]
+__all__ = [
+    "BINARY",
+    "EVENTS",
+    "EVENT_BLOCK",
+    "HUGE",
+    "JSON_BODY",
+    "LARGE",
+    "MESSAGES",
+    "MESSAGE_BLOCK",
+    "SMALL_BODY",
+    "WEBSOCKET_CLIENTS",
+    "WORKLOADS",
+    "Workload",
+    "event",
+    "message",
+]
 
 SMALL_BODY = b'{"message": "Hello, World!", "id": 1234567890, "ok": true}'  # 58 bytes
 JSON_BODY: dict[str, Any] = {"id": 1234567890, "name": "wirebird", "tags": ["fast", "strict"], "price": 12.5, "active": True}
 LARGE = 1024 * 1024
+WEBSOCKET_CLIENTS = ("wirebird", "before", "pure", "websockets", "aiohttp", "picows")
 HUGE = 100 * 1000 * 1000
 EVENTS = 100_000
 EVENT_BLOCK = 25  # events that the server writes at once, each in a chunk of its own
+MESSAGES = 200_000
+MESSAGE_BLOCK = 500  # WebSocket messages that the server writes at once
+BINARY = bytes(range(256)) * 256  # 64 KiB
 
 
 def event(number: int) -> bytes:
@@ -21,6 +40,11 @@ def event(number: int) -> bytes:
     choice = f'{{"index":0,"delta":{{"content":"{text}"}},"logprobs":null,"finish_reason":null}}'
     head = '"id":"chatcmpl-Bh2kQ8wNfS0aXz","object":"chat.completion.chunk","created":1764000000,"model":"m-4o"'
     return f'data: {{{head},"choices":[{choice}]}}\n\n'.encode()
+
+
+def message(number: int) -> str:
+    """One WebSocket message: 64 characters of ASCII."""
+    return f'{{"type":"trade","symbol":"ABCDEF","price":12345.5,"id":{number % 1000:08}}}'
 
 
 @dataclass(frozen=True)
@@ -56,11 +80,22 @@ class Workload:
         """Whether one call takes so long that something else must do to warm up."""
         return self.bulk or self.operation == "events"
 
+    @property
+    def websocket(self) -> bool:
+        """Whether messages of a WebSocket are what is counted."""
+        return self.operation.startswith("ws_")
+
 
 _SMALL = len(SMALL_BODY)
 _IDLE_NOTE = (
     "50 callers on the embedded server. All connections are open at once before the measurement: "
     "each of as many concurrent requests is held until the last of them has arrived."
+)
+_WEBSOCKET_NOTE = (
+    "One connection, one message at a time, no compression. aiohttp parses and masks in C, picows does everything in C and calls "
+    "back instead of being awaited, websockets masks in C, and so does wirebird if websockets is installed; `pure` is wirebird "
+    "where it is not. The server counts frames and answers with ready ones; it unmasks and compares the first frame of each "
+    "connection only."
 )
 _ROWS = (
     Workload("get_small_1", "Small GET, one caller, one connection", "get", "small", 1, 1, _SMALL),
@@ -126,6 +161,53 @@ _ROWS = (
             "Each event in a chunk of its own, 25 of them in one write of the server. httpx reads with httpx-sse; aiohttp, which "
             "has no such reader, with one written by hand that joins the data lines and no more. The others have none either."
         ),
+    ),
+    Workload(
+        "ws_echo_64",
+        "WebSocket: text of 64 bytes, echoed",
+        "ws_echo",
+        "ws_echo_64",
+        1,
+        1,
+        64,
+        bare=False,
+        contenders=WEBSOCKET_CLIENTS,
+        note=_WEBSOCKET_NOTE,
+    ),
+    Workload(
+        "ws_echo_64k",
+        "WebSocket: 64 KiB of binary data, echoed",
+        "ws_echo",
+        "ws_echo_64k",
+        1,
+        1,
+        len(BINARY),
+        bare=False,
+        contenders=WEBSOCKET_CLIENTS,
+    ),
+    Workload(
+        "ws_receive_200k",
+        "WebSocket: 200,000 texts of 64 bytes, received",
+        "ws_receive",
+        "ws_receive",
+        1,
+        1,
+        MESSAGES,
+        bare=False,
+        contenders=WEBSOCKET_CLIENTS,
+        note="The server sends as fast as the socket takes it, 500 messages in one write, and closes.",
+    ),
+    Workload(
+        "ws_send_200k",
+        "WebSocket: 200,000 texts of 64 bytes, sent",
+        "ws_send",
+        "ws_send",
+        1,
+        1,
+        MESSAGES,
+        bare=False,
+        contenders=WEBSOCKET_CLIENTS,
+        note="One after the other, each awaited where there is something to await; the server closes after the last one.",
     ),
     Workload(
         "idle_10",

@@ -51,6 +51,11 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/pool.py", "Stats"),
         Shown("client/http1.py", "Http1Connection", methods=False),
     ],
+    "websocket": [
+        Shown("net/websocket.py", "WebSocket"),
+        Shown("protocol/websocket_messages.py", "Message"),
+        Shown("protocol/websocket_messages.py", "MessageType"),
+    ],
     "testing": [
         Shown("testing/mock.py", "MockTransport"),
         Shown("testing/routes.py", "Route"),

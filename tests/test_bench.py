@@ -20,12 +20,14 @@ from bench.__main__ import _shown as shown
 from bench.before import environment_for
 from bench.contenders import PEERS
 from bench.contenders.pieces import pieces
+from bench.frames import Counting, accept, frame, unmask
 from bench.imports import ImportCost
 from bench.report import Circumstances, render
 from bench.results import Results
 from bench.server import read_head
 from bench.targets import judge
 from bench.turns import workloads_named
+from bench.workloads import BINARY, MESSAGE_BLOCK, message
 
 AROUND = Circumstances("a machine", "a server", (0, 1), "2026-11-20", "make bench", 0.5, 0.0)
 
@@ -237,3 +239,100 @@ def test_no_slower_than_before():
 def test_where_results_go_is_not_written_down():
     arguments = ["--only", "get", "--json", "a.json", "--output=b.md", "--rounds", "1", "--output", "c.md", "--quick"]
     assert shown(arguments) == ["--only", "get", "--rounds", "1", "--quick"]
+
+
+@pytest.mark.parametrize("only", ["ws_echo_64", "ws_echo_64k"])
+def test_echoes_of_websockets_against_the_embedded_server(only):
+    done = bench("--only", only, "--contenders", "aiosonic,websockets,aiohttp,picows", "--seconds", "0.03", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stdout, ("aiosonic", "websockets", "aiohttp", "picows"))
+    assert list(rows) == ["aiohttp", "websockets", "picows"]  # those that have no WebSockets are not asked
+    for name, row in rows.items():
+        if "not installed" not in row[-1]:
+            assert row[-1] == "", f"{name}: {row[-1]}\n{done.stderr}"
+            assert float(row[0].replace(",", "")) > 0
+    assert "messages/s" in done.stdout
+    assert "≤ 0.6 × websockets's" in done.stdout
+
+
+@pytest.mark.parametrize("only", ["ws_receive", "ws_send"])
+def test_messages_in_one_direction_against_the_embedded_server(only):
+    done = bench("--only", only, "--contenders", "aiohttp", "--seconds", "0.01", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    row = rows_of(done.stdout, ("aiohttp",))["aiohttp"]
+    assert row[-1] == "", done.stderr
+    assert float(row[0].replace(",", "")) > 1000
+
+
+def masked(data):
+    """A server's frame as a client sends it."""
+    start = 2 if data[1] < 126 else 4 if data[1] == 126 else 10
+    key = b"\x01\x82\xf3\x44"
+    body = bytes(byte ^ key[index % 4] for index, byte in enumerate(data[start:]))
+    return bytes([data[0], data[1] | 128]) + data[2:start] + key + body
+
+
+@pytest.mark.parametrize("payload", ["", "é", "x" * 125, b"x" * 126, b"x" * 65535, BINARY], ids=len)
+def test_frames_come_out_as_they_went_in(payload):
+    data = masked(frame(payload))
+    assert unmask(data) == (frame(payload), len(data))
+    assert unmask(data + data) == (frame(payload), len(data))
+    assert [unmask(data[:size]) for size in (0, 1, 2, 5, len(data) - 1)] == [None] * 5
+
+
+def test_the_frames_of_the_server_are_what_others_read():
+    assert frame("Hello") == b"\x81\x05Hello"  # RFC 6455 5.7
+    assert frame(b"\x00" * 256)[:4] == b"\x82\x7e\x01\x00"
+    assert frame(b"\x00" * 65536)[:10] == b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00"
+    head = b"GET /chat HTTP/1.1\r\nHost: a\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    assert b"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in accept(head)  # RFC 6455 1.3
+    assert {len(message(number)) for number in range(MESSAGE_BLOCK)} == {64}
+
+
+class Wire:
+    """A transport that remembers."""
+
+    def __init__(self):
+        self.written = b""
+        self.ended = ""
+
+    def write(self, data):
+        self.written += data
+
+    def close(self):
+        self.ended = "closed"
+
+    def abort(self):
+        self.ended = "aborted"
+
+
+def feed(protocol, data):
+    protocol.get_buffer(-1)[: len(data)] = data
+    protocol.buffer_updated(len(data))
+
+
+def test_a_client_that_sends_the_wrong_frame_is_cut_off():
+    good, bad = Wire(), Wire()
+    right, wrong = masked(frame("right")), masked(frame("wrong"))
+    counting = Counting(good, "right", 3)
+    for data in (right[:-1], right[-1:] + right, right):
+        feed(counting, data)
+    assert (good.written, good.ended) == (b"\x88\x02\x03\xe8", "")
+    feed(counting, masked(b"\x88\x02\x03\xe8"))
+    assert (good.written, good.ended) == (b"\x88\x02\x03\xe8", "closed")
+    feed(Counting(bad, "right", 3), wrong)
+    assert (bad.written, bad.ended) == (b"", "aborted")
+
+
+@pytest.mark.parametrize(("cpu", "met"), [(0.6, (True, True)), (0.61, (True, False)), (1.01, (False, False))])
+def test_websockets_are_judged_by_the_processor(cpu, met):
+    results = Results()
+    results.cells["ws_echo_64", "uvloop", "wirebird"].runs.append(run(cpu=cpu))
+    for rival in ("aiohttp", "websockets"):
+        results.cells["ws_echo_64", "uvloop", rival].runs.append(run(cpu=1.0))
+    verdicts = [verdict for verdict in judge(results) if "message" in verdict.limit]
+    assert tuple(verdict.met for verdict in verdicts) == met
+    assert verdicts[0].measured == f"{cpu:.2f} ({cpu * 10000:.1f} against 10000.0 µs)"
+    results.cells["ws_send_200k", "uvloop", "wirebird"].failures.append("lost")
+    (missing,) = [verdict for verdict in judge(results) if "sent" in verdict.target and "aiohttp" in verdict.limit]
+    assert (missing.met, "lost" in missing.measured) == (None, True)

@@ -24,10 +24,11 @@ NAMES = """
     AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionInfo
     ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError DigestAuth Download EventStream
     Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest
-    InvalidResponse InvalidURL LimitExceeded Limits LogObserver MultipartForm NetrcAuth NetworkError PoolTimeout ProgressBar
-    ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry RetryBudget ServerEvent
-    SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects Upload UsageError
-    WirebirdError __version__ load_cookies save_cookies tls_context
+    InvalidResponse InvalidURL LimitExceeded Limits LogObserver Message MessageType MultipartForm NetrcAuth NetworkError
+    PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry
+    RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts
+    TooManyRedirects Upload UsageError WebSocket WebSocketClosed WebSocketError WirebirdError __version__ load_cookies
+    save_cookies tls_context
 """
 
 TESTING_NAMES = """

@@ -19,7 +19,12 @@ async def over_socket(sock: socket.socket, **options: Any) -> WebSocket:
     loop = asyncio.get_running_loop()
     sock.setblocking(False)
     _, stream = await loop.create_connection(lambda: Stream(loop, "the-peer:1"), sock=sock)
-    return WebSocket.over(stream, **options)
+    try:
+        return WebSocket.over(stream, **options)
+    except BaseException:
+        stream.abort()
+        await asyncio.wait([stream.when_gone()])
+        raise
 
 
 @asynccontextmanager
@@ -27,12 +32,12 @@ async def websocket_pair(
     client: dict[str, Any] | None = None, server: dict[str, Any] | None = None, **both: Any
 ) -> AsyncIterator[tuple[WebSocket, WebSocket]]:
     """A client's and a server's end; whatever is left open at the end is closed at once."""
+    ends: list[WebSocket] = []
     near, far = socket.socketpair()
-    ends = [
-        await over_socket(near, server=False, **{**both, **(client or {})}),
-        await over_socket(far, server=True, **{**both, **(server or {})}),
-    ]
     try:
+        with far:
+            ends.append(await over_socket(near, server=False, **{**both, **(client or {})}))
+            ends.append(await over_socket(far.dup(), server=True, **{**both, **(server or {})}))
         yield ends[0], ends[1]
     finally:
         for end in ends:

@@ -1,4 +1,4 @@
-"""The libraries that are compared: one file each, all with the same methods; `events` only those that can.
+"""The libraries that are compared: one file each, all with the same methods; `events` and `websocket` only those that can.
 
 Each is used as its documentation recommends for speed: one client for all requests, its limit of connections set to what the
 workload asks for, the body always read to the end, the status always looked at.  Time limits are each library's own defaults, but
@@ -8,14 +8,30 @@ switch.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
-__all__ = ["NAMES", "PEERS", "Contender", "Setup", "UnexpectedStatus", "load"]
+from ..phase import Phase
+
+__all__ = [
+    "NAMES",
+    "PEERS",
+    "PURE",
+    "WEBSOCKET_PEERS",
+    "Contender",
+    "Setup",
+    "UnexpectedStatus",
+    "WebSocket",
+    "WrongMessage",
+    "load",
+]
 
 PEERS = ("aiohttp", "aiosonic", "httpx", "wreq", "pyreqwest")
-NAMES = ("bare", "wirebird", *PEERS)
+WEBSOCKET_PEERS = ("websockets", "picows")  # that do nothing else
+PURE = "pure"  # wirebird where websockets is not installed, whose masking it uses else
+NAMES = ("bare", "wirebird", *PEERS, PURE, *WEBSOCKET_PEERS)
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,23 @@ class Setup:
 
 class UnexpectedStatus(Exception):
     """The answer was not a 200."""
+
+
+class WrongMessage(Exception):
+    """What came through a WebSocket is not what was expected."""
+
+
+class WebSocket(Protocol):
+    """An open WebSocket without compression."""
+
+    async def echo(self, message: str | bytes, phase: Phase) -> int:
+        """Send `message` and wait for one of the same type and length, until the phase is over; return how often."""
+
+    async def receive(self) -> int:
+        """Read texts until the server closes; return the number of characters."""
+
+    async def send(self, message: str, count: int) -> None:
+        """Send `message` so many times, then wait until the server closes."""
 
 
 class Contender(Protocol):
@@ -51,9 +84,14 @@ class Contender(Protocol):
     async def events(self, url: str) -> int:
         """Read an event stream to its end; return the number of events, or -1 if the last one is not `[DONE]`."""
 
+    async def websocket(self, url: str) -> WebSocket:
+        """Open a WebSocket."""
+
 
 def load(name: str) -> type[Contender]:
     """The contender called `name`; `ImportError` if its library is not installed."""
-    name = "wirebird" if name == "before" else name  # the same calls; where they lead is the process's affair
+    if name == PURE:
+        sys.modules["websockets"] = None  # type: ignore[assignment]  # whoever imports it finds that it is not there
+    name = "wirebird" if name in ("before", PURE) else name  # the same calls; where they lead is the process's affair
     contender: type[Contender] = import_module(f".{name}", __name__).Client
     return contender

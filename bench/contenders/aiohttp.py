@@ -7,7 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from . import Setup, UnexpectedStatus
+from ..phase import Phase
+from . import Setup, UnexpectedStatus, WrongMessage
 
 __all__ = ["Client"]
 
@@ -54,9 +55,42 @@ class Client:
                     count += 1
         return count if last == "[DONE]" else -1
 
+    async def websocket(self, url: str) -> WebSocket:
+        return WebSocket(await self.session.ws_connect(url))
+
     async def upload(self, url: str, path: str) -> int:
         with open(path, "rb") as file:
             async with self.session.post(url, data=file, allow_redirects=False) as response:
                 if response.status != 200:
                     raise UnexpectedStatus(response.status)
                 return int((await response.json())["received"])
+
+
+class WebSocket:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def echo(self, message: str | bytes, phase: Phase) -> int:
+        socket, kind, size, count = self.socket, type(message), len(message), 0
+        while not phase.over:
+            if kind is str:
+                await socket.send_str(message)
+            else:
+                await socket.send_bytes(message)
+            answer = (await socket.receive()).data
+            if type(answer) is not kind or len(answer) != size:
+                raise WrongMessage(answer)
+            count += 1
+        return count
+
+    async def receive(self) -> int:
+        total = 0
+        async for message in self.socket:
+            total += len(message.data)
+        return total
+
+    async def send(self, message: str, count: int) -> None:
+        socket = self.socket
+        for _ in range(count):
+            await socket.send_str(message)
+        await socket.receive()

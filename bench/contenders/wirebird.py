@@ -7,7 +7,8 @@ from typing import Any
 
 import wirebird
 
-from . import Setup, UnexpectedStatus
+from ..phase import Phase
+from . import Setup, UnexpectedStatus, WrongMessage
 
 __all__ = ["Client"]
 
@@ -48,9 +49,40 @@ class Client:
             last = event.data
         return count if last == "[DONE]" else -1
 
+    async def websocket(self, url: str) -> WebSocket:
+        return WebSocket(await self.client.websocket(url, compression=False))
+
     async def upload(self, url: str, path: str) -> int:
         with open(path, "rb") as file:
             response = await self.client.post(url, data=file)
             if response.status_code != 200:
                 raise UnexpectedStatus(response.status_code)
             return int((await response.json())["received"])
+
+
+class WebSocket:
+    def __init__(self, socket: Any) -> None:
+        self.socket = socket
+
+    async def echo(self, message: str | bytes, phase: Phase) -> int:
+        socket, kind, size, count = self.socket, type(message), len(message), 0
+        while not phase.over:
+            await socket.send(message)
+            answer = (await socket.receive()).data
+            if type(answer) is not kind or len(answer) != size:
+                raise WrongMessage(answer)
+            count += 1
+        return count
+
+    async def receive(self) -> int:
+        total = 0
+        async for message in self.socket:
+            total += len(message.data)
+        return total
+
+    async def send(self, message: str, count: int) -> None:
+        socket = self.socket
+        for _ in range(count):
+            await socket.send(message)
+        async for _ in socket:
+            pass

@@ -58,6 +58,8 @@ if TYPE_CHECKING:
         TLSError,
         TooManyRedirects,
         UsageError,
+        WebSocketClosed,
+        WebSocketError,
         WirebirdError,
     )
     from .models.cookies import Cookie, CookieJar
@@ -70,7 +72,9 @@ if TYPE_CHECKING:
     from .net.resolver import AsyncResolver, ThreadedResolver
     from .net.timeouts import Timeouts
     from .net.tls import tls_context
+    from .net.websocket import WebSocket
     from .protocol.sse import ServerEvent
+    from .protocol.websocket_messages import Message, MessageType
 
 __all__ = [
     "AsyncResolver",
@@ -107,6 +111,8 @@ __all__ = [
     "LimitExceeded",
     "Limits",
     "LogObserver",
+    "Message",
+    "MessageType",
     "MultipartForm",
     "NetrcAuth",
     "NetworkError",
@@ -133,6 +139,9 @@ __all__ = [
     "TooManyRedirects",
     "Upload",
     "UsageError",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketError",
     "WirebirdError",
     "__version__",
     "load_cookies",
@@ -161,6 +170,8 @@ _homes = {
     "HttpResponse": "client.response",
     "Limits": "models.limits",
     "LogObserver": "client.log_observer",
+    "Message": "protocol.websocket_messages",
+    "MessageType": "protocol.websocket_messages",
     "MultipartForm": "client.forms",
     "NetrcAuth": "client.netrc_auth",
     "ProgressBar": "client.progress",
@@ -176,6 +187,7 @@ _homes = {
     "ThreadedResolver": "net.resolver",
     "Timeouts": "net.timeouts",
     "Upload": "client.upload",
+    "WebSocket": "net.websocket",
     "load_cookies": "net.cookie_file",
     "save_cookies": "net.cookie_file",
     "tls_context": "net.tls",

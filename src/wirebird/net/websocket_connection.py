@@ -59,8 +59,10 @@ class WebSocketConnection(Stream):
 
     __slots__ = (
         "_asked_at",
+        "_asked_with",
         "_choked",
         "_landing",
+        "_leaving",
         "_paused",
         "_pings",
         "_timer",
@@ -101,12 +103,14 @@ class WebSocketConnection(Stream):
         self.heard_at = monotonic()
         self._window = self._view[:_WINDOW]
         self._landing: Landing | None = None
+        self._leaving = False  # our close frame was the first
         self._paused = False
         self._choked = False  # paused until the peer takes its pongs
         self._waiter: asyncio.Future[None] | None = None
         self._pings: dict[bytes, tuple[asyncio.Future[float] | None, float]] = {}  # those without a pong, the oldest first
         self._timer: asyncio.TimerHandle | None = None
         self._asked_at = 0.0  # when the heartbeat last asked the peer for a sign of life
+        self._asked_with = b""
 
     def __repr__(self) -> str:
         state = "closed" if self.transport is None else "closing" if self.ended or self.protocol.close_sent else "open"
@@ -142,7 +146,7 @@ class WebSocketConnection(Stream):
         messages: list[Message] = self._sort(events) if protocol.controls else events  # type: ignore[assignment]
         if messages:
             self.backlog += size + protocol.inflated
-            if protocol.close_sent is None or self.backlog <= self.max_queue:  # who has closed is owed no more than that
+            if not self._leaving or self.backlog <= self.max_queue:  # who has closed is owed no more than that
                 self.messages.extend(messages)
             waiter = self._waiter
             if waiter is not None:
@@ -172,10 +176,9 @@ class WebSocketConnection(Stream):
             self._linger()
         elif protocol.close_received is not None:
             self._end()
+            self._close_within(self.close_timeout)
             if protocol.server:
                 self.shut()
-            else:
-                self._close_within(self.close_timeout)
         return [event for event in events if type(event) is Message]
 
     def _on_pong(self, data: bytes) -> None:
@@ -288,8 +291,9 @@ class WebSocketConnection(Stream):
                 self.abort()
                 return
             self._asked_at = now
-            self.forget(b"heartbeat")
-            self.ping(b"heartbeat", None)
+            self.forget(self._asked_with)  # it may have gone without its answer, where the peer said something else since
+            self._asked_with = urandom(8)
+            self.ping(self._asked_with, None)
             due = self.heard_at + interval
         self._timer = self.loop.call_later(max(due - now, 0.001), self._beat)
 
@@ -304,6 +308,7 @@ class WebSocketConnection(Stream):
         """Send the close frame `frame`; the peer has `close_timeout` for its own, and for the end of the connection."""
         if self.transport is None:
             return
+        self._leaving = True
         self.transport.write(frame)
         self._close_within(self.close_timeout)
         self._choked = False
