@@ -47,9 +47,8 @@ _SWITCH: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 # 16 bytes in base64.  The bits behind the last byte may be anything: those of the example in RFC 6455 4.1 are not zero.
 _is_key = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch
-_origin = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.\-]*+)://([A-Za-z0-9\-._~!$&'()*+,;=%]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{1,5}))?"
-).fullmatch
+# As browsers write it: names in their ASCII form, so nothing that looks like a pattern.
+_origin = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+)://([A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{1,5}))?").fullmatch
 _authority = re.compile(r"(.*?)(?::([0-9]*))?", re.DOTALL).fullmatch
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
