@@ -221,8 +221,8 @@ def test_many(case: Many, role: str) -> None:
 
 # -- 12 and 13 ---------------------------------------------------------------------------------------------------------
 
-# Autobahn sends 1000 messages in each of these cases, 10.9 GB in all.  A run of the tests sends 2 to 30 of them, 28 MB to each role;
-# `AUTOBAHN_MESSAGES=1000` has them all.
+# Autobahn sends 1000 messages in each of these cases, 10.9 GB in all.  A run of the tests sends 2 to 30 of them, 28 MB to each
+# role; `AUTOBAHN_MESSAGES=1000` has them all.
 _MESSAGES = int(os.environ.get("AUTOBAHN_MESSAGES", 0))
 
 

@@ -293,6 +293,8 @@ class Expander:
         self.stream = zlib.decompressobj(-bits)
 
     def expand(self, data: bytes) -> bytes:
+        if not data:
+            raise zlib.error("an empty message is one byte when compressed (RFC 7692 7.2.3.6)")
         if not self.takeover or self.stream.eof:
             self.stream = zlib.decompressobj(-self.bits)
         data += b"\x00\x00\xff\xff"
