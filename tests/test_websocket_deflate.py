@@ -70,6 +70,8 @@ def close_code(call: Callable[[], object]) -> int:
         ("f348cdc9c90700 f348cdc9c90700 00", b"HelloHello"),  # 7.2.1: several final blocks
         ("f348cdc9c90700 f248cdc9c90700", b"HelloHello"),  # and one that is not behind one that is
         ("0300 0300 0300 00", b""),
+        ("01", b""),  # 7.2.1: the block without compression at the end may be a final one
+        ("f348cdc9c9070001", b"Hello"),
     ],
 )
 def test_the_vectors_inflate(payload: str, message: bytes, takeover: bool) -> None:

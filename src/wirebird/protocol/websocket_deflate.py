@@ -303,7 +303,9 @@ class Inflater:
                 if len(out) == most:
                     raise _too_large(limit)
                 if raw.eof:
-                    return self._go_on(out, raw.unused_data, most)
+                    if raw.unused_data:
+                        return self._go_on(out, raw.unused_data, most)
+                    self._raw = None
                 return out
             out = raw.decompress(payload, most)
             if len(out) == most:
@@ -311,11 +313,24 @@ class Inflater:
             if raw.eof:
                 return self._go_on(out, raw.unused_data + ending, most)
             # All that there is of the message has been given out, unless it was cut.
-            if raw.decompress(ending, 1) or raw.eof == self._takeover or raw.unused_data:
+            if raw.decompress(ending, 1):
                 raise _corrupt("it ends within a block")
+            self._finish(raw, raw.unused_data)
             return out
         except zlib.error as error:
             raise _corrupt(str(error)) from None
+
+    def _finish(self, raw: zlib._Decompress, rest: bytes) -> None:
+        """`raw` has read a message and of the ending all but `rest`: whether that was all of it.
+
+        The last block of a message may be a final one, the body of which is the ending: `01` is an empty message.
+        """
+        if self._takeover:
+            if rest:
+                raise _corrupt("it ends within a block")
+            self._raw = None if raw.eof else raw
+        elif not raw.eof or (rest and rest != _END):
+            raise _corrupt("it ends within a block")
 
     def _go_on(self, out: bytes, rest: bytes, most: int) -> bytes:
         """The message that begins with `out`, after which there was a final block, and then `rest`, the ending included.
@@ -341,12 +356,10 @@ class Inflater:
                     raise _too_large(most - 1)
                 at += len(given) - len(raw.unused_data)
                 step *= 2
-            if at < len(data):
+            left = len(data) - at
+            if left and (self._takeover or left > len(_END)):
                 continue
-            if raw.eof == self._takeover:
-                raise _corrupt("it ends within a block")
-            if self._takeover:
-                self._raw = raw
+            self._finish(raw, bytes(data[at:]))
             return b"".join(pieces)
         raise WebSocketError(f"a compressed message with more than {_DATA_SETS} final blocks", code=1009)
 
