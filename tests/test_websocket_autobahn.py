@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -70,6 +72,22 @@ def test_every_case_is_there() -> None:
         tuple(f"13.{n}" for n in range(1, 8)): (18,) * 7,
     }
     assert last == {group: size for groups, row in sizes.items() for group, size in zip(groups, row, strict=True)}
+
+
+def test_the_page_says_what_is_run() -> None:
+    """docs/websocket-conformance.md: a row for each group, the numbers of its cases, and the tests that run them."""
+    page = (Path(__file__).resolve().parents[1] / "docs" / "websocket-conformance.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in re.findall(r"^\| \d.*$", page, re.MULTILINE)]
+    assert {int(row[0]): int(row[2]) for row in rows} == COUNTS
+    assert f"That is {sum(COUNTS.values())} cases." in page
+    run = {"test_case": SMALL, "test_big": BIG, "test_many": MANY, "test_compressed": COMPRESSED}
+    for group, _, count, both, passed, tests in rows:
+        assert both == "both" and passed.split(",")[0] == count
+        assert ("of which 2 non-strict" in passed) == (group == "6") and len(FAIL_FAST_CHOPS) == 2
+        named = [cases for test in re.findall(r"`(\w+)`", tests) for cases in [run[test]]]
+        assert sum(case.id.partition(".")[0] == group for cases in named for case in cases) == int(count)
+    early = [case.id for case in SMALL if case.early]
+    assert f"({', '.join(early[:-1])})" in page and f"({early[-1]})" in page
 
 
 def test_python_agrees_about_utf8() -> None:
