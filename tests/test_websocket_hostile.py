@@ -361,6 +361,27 @@ def test_a_bomb_is_not_inflated(role: str) -> None:
         assert peak < 4 * MIB
 
 
+def test_sizes_of_compressed_messages(role: str) -> None:
+    """What a header says may be a little more than the limit, as what cannot be compressed becomes longer; and no more."""
+    noise = Random(1).randbytes(10_001)
+    for size, frames in ((10_000, 1), (10_000, 3000), (10_001, 1), (10_001, 3000)):
+        message = binary(Squeezer().squeeze(noise[:size]), rsv=RSV1)
+        assert len(message.payload) > size
+        subject = Subject(role, deflate=Agreed(), max_size=10_000, echo=False)
+        subject.send(*split(message, frames if frames > 1 else 10**6))
+        if size == 10_000:
+            assert subject.events == [("binary", noise[:size])]
+            subject.closes_well()
+        else:
+            fails(subject, 1009)
+    for claim in (10_500, 2**62):
+        for first in ([], [binary(b"", fin=False, rsv=RSV1)]):
+            subject = Subject(role, deflate=Agreed(), max_size=10_000)
+            subject.send(*first)
+            subject.feed(header(subject, more(b"") if first else binary(b"", rsv=RSV1), claim))
+            fails(subject, 1009)
+
+
 def test_messages_that_inflate_are_not_all_inflated_at_once(role: str) -> None:
     """A thousand small frames in one segment, each of a megabyte when inflated: `proceed` takes them up one after the other."""
     squeezer = Squeezer(takeover=False)

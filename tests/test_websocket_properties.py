@@ -208,13 +208,29 @@ def test_what_one_sends_the_other_receives(
 def test_a_mistake_is_found_where_it_is(role: str, frames: list[Frame], seed: int, max_size: int, max_fragments: int) -> None:
     """The events before it, its code, and nothing of what is behind it."""
     stream = bytes_of(frames, role)
-    limits = {"max_size": max_size, "max_fragments": max_fragments}
-    verdict = judge(stream, server=role == "server", **limits)
-    for events, code, out in outcomes(role, stream, seed, **limits):
+    verdict = judge(stream, server=role == "server", max_size=max_size, max_fragments=max_fragments)
+    for events, code, out in outcomes(role, stream, seed, max_size=max_size, max_fragments=max_fragments):
         assert (events, code) == (verdict.events, verdict.code)
         sent = decode(out, masked=role == "client")
         assert [frame.opcode for frame in sent].count(CLOSE) == bool(code or (events and events[-1][0] == "close"))
         assert not code or sent[-1].payload[:2] == code.to_bytes(2, "big")
+
+
+@examples
+@given(roles, mistakes(), seeds)
+def test_a_mistake_among_compressed_messages(role: str, frames: list[Frame], seed: int) -> None:
+    """Some messages are compressed, some say that they are and are not, and some frames say so that may not."""
+    squeezer = Squeezer()
+    random = Random(seed)
+    for i, frame in enumerate(frames):
+        if frame.opcode in (TEXT, BINARY) and frame.fin and random.random() < 0.6:
+            frames[i] = frame._replace(payload=squeezer.squeeze(frame.payload), rsv=RSV1)
+        elif random.random() < 0.1:
+            frames[i] = frame._replace(rsv=RSV1)
+    stream = bytes_of(frames, role)
+    verdict = judge(stream, server=role == "server", expander=Expander())
+    for events, code, _ in outcomes(role, stream, seed, deflate=Agreed()):
+        assert (events, code) == (verdict.events, verdict.code)
 
 
 @settings(max_examples=300)
