@@ -422,6 +422,12 @@ def test_who_is_no_page_names_no_origin() -> None:
         accepted(request(), ServerHandshake(origins=origins))
 
 
+def test_no_host_is_no_origin() -> None:
+    head = request(("Origin", "null"))
+    head.host = b""
+    assert refused(head).status == 403
+
+
 def test_two_origins() -> None:
     head = request(("Origin", "http://server.example.com"), ("Origin", "http://evil.example"))
     assert refused(head).status == 400

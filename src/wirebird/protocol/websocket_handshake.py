@@ -157,8 +157,9 @@ class ServerHandshake:
                 anybody's.  Browsers send cookies along whatever page asks, and name it in Origin, so this is what keeps others
                 from speaking in a user's name.  A request without Origin comes from no page, and is taken.
 
-    The same origin is told by host and port: whether it was asked by TLS is not known behind a proxy.  Raises `UsageError` for
-    subprotocols that are not tokens or are repeated, and for what is no origin.
+    The same origin is told by host and port: whether it was asked by TLS is not known behind a proxy.  Behind one that changes
+    Host too, origins must be named.  Raises `UsageError` for subprotocols that are not tokens or are repeated, and for what is no
+    origin.
     """
 
     __slots__ = ("_origins", "deflate", "protocols")
