@@ -405,6 +405,9 @@ def test_sets_of_data_in_one_message() -> None:
     [
         b"",
         b"\x07",  # block type 3
+        b"\x01\x04\x00\xfb\xff",  # what is put behind it becomes a block's content
+        b"\x01\x06\x00\xf9\xffab",
+        finished(b"Hello") + b"\x01\x0a\x00\xf5\xff",
         b"\xff" * 10,
         b"\xff" * 5000,
         bytes.fromhex("0005000000") + b"Hello\x00",  # a length and its complement

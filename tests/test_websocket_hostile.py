@@ -101,6 +101,9 @@ def test_a_small_limit_holds_for_small_frames(role: str, size: int) -> None:
     assert subject.sent() == [binary(b"x" * size)]
     subject.feed(header(subject, binary(b""), size + 1))
     fails(subject, 1009)
+    subject = Subject(role, max_size=size)
+    subject.send(binary(b"x" * (size + 1)))
+    fails(subject, 1009)
 
 
 def test_pings_are_no_part_of_a_message(role: str) -> None:

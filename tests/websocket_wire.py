@@ -298,7 +298,9 @@ class Expander:
         while self.stream.eof:
             rest = self.stream.unused_data
             self.stream = zlib.decompressobj(-self.bits)
-            if not rest:  # the ending was the body of the final block
+            if not rest and out.endswith(b"\x00\x00\xff\xff"):
+                raise zlib.error("the ending was taken for the content of a block")
+            if not rest:  # it was the rest of a final block without content
                 break
             if len(rest) <= 4:
                 raise zlib.error("the message has to end with an empty block without compression (RFC 7692 7.2.1)")
