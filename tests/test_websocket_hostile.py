@@ -334,7 +334,7 @@ def test_fragments_without_end(role: str) -> None:
 
 def test_a_frame_byte_by_byte_takes_its_own_size(role: str) -> None:
     """W4: a frame that is dribbled in takes little more than what came of it; so do fragments of a byte."""
-    size = 32 * 1024
+    size = 16 * 1024
     frame = Subject(role).wire(binary(bytes(2 * size)))[:size]
     for pieces in (octets(frame), chops(_tiny(role, size), 40)):
         subject = Subject(role, max_fragments=MIB, echo=False)

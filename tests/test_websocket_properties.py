@@ -41,7 +41,7 @@ from wirebird.protocol.websocket import Protocol
 from wirebird.protocol.websocket_deflate import Agreed
 from wirebird.protocol.websocket_frames import apply_mask, encode_frame, mask_in_python
 
-examples = settings(max_examples=150)
+examples = settings(max_examples=100)
 roles = st.sampled_from(ROLES)
 seeds = st.integers(0, 2**32)
 
@@ -233,7 +233,7 @@ def test_a_mistake_among_compressed_messages(role: str, frames: list[Frame], see
         assert (events, code) == (verdict.events, verdict.code)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(roles, wild, seeds, st.booleans())
 @example("client", b"\x82\x7f\0\0\0\0\0\1\0\0" + b"a" * 65536 + b"\x81\x00\x83", 1, False)
 @example("server", b"\x82\xfe\x00\x7e\1\2\3\4" + b"a" * 126 + b"\x88\x80\0\0\0\0\x81", 1, True)
