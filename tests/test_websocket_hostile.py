@@ -31,6 +31,7 @@ from websocket_wire import (
     more,
     octets,
     ping,
+    pong,
     split,
     text,
 )
@@ -274,8 +275,18 @@ def test_data_behind_a_close_frame(role: str) -> None:
             subject.is_silent()
 
 
+def test_what_comes_behind_a_close_frame_of_ours(role: str) -> None:
+    """We closed first: what is on its way is still read, and pings are answered until the peer's close frame (RFC 6455 5.5.2)."""
+    subject = Subject(role)
+    subject.out += subject.protocol.close(1000)
+    subject.send(text("on its way"), ping(b"alive"), close(1000), ping(b"too late"))
+    assert subject.events == [("text", "on its way"), ("ping", b"alive"), ("close", 1000, "")]
+    assert subject.sent() == [close(1000), pong(b"alive")]
+    subject.is_silent()
+
+
 def test_what_is_wrong_behind_a_close_frame_of_ours(role: str) -> None:
-    """We closed first: what is on its way is still read, and a mistake in it ends the reading, with no second close frame."""
+    """A mistake in it ends the reading, with no second close frame."""
     subject = Subject(role)
     subject.out += subject.protocol.close(1000)
     subject.send(text("on its way"), more("wrong"))
