@@ -370,7 +370,7 @@ def inside_a_message(frames: list[Frame]) -> bool:
 @examples
 @given(roles, conversations() | mistakes())
 def test_websockets_agrees(role: str, frames: list[Frame]) -> None:
-    """`websockets` 15 to 17.  It fails a close frame between fragments, which RFC 6455 5.4 and 5.5 do not forbid, with 1002."""
+    """`websockets` 14 to 17.  It fails a close frame between fragments, which RFC 6455 5.4 and 5.5 do not forbid, with 1002."""
     stream = bytes_of(frames, role)
     ours = outcome(role, [stream])[:2]
     theirs = ask_websockets(stream, role)
