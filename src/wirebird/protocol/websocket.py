@@ -361,8 +361,7 @@ class Protocol:
             events.append(Message(_TYPES[opcode], payload))
         elif opcode == PING:
             self.controls = True
-            if self.close_sent is None:
-                self.replies += self._frame(PONG, payload)
+            self.replies += self._frame(PONG, payload)  # until the peer's close frame comes, which ends the reading (5.5.2)
             events.append(Ping(payload))
         else:
             self.controls = True
