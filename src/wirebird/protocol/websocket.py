@@ -31,7 +31,9 @@ __all__ = ["Protocol"]
 _AT_ONCE: Final = 1024 * 1024
 
 _TYPES: Final = {int(member): member for member in MessageType}
-_new = tuple.__new__
+_TEXT: Final = MessageType.TEXT  # an enumeration is slow to ask
+_BINARY: Final = MessageType.BINARY
+_new = tuple.__new__  # what `Message(...)` does, without the call of a Python function
 
 
 class Protocol:
@@ -105,7 +107,7 @@ class Protocol:
         self._inflater: Inflater | None = None  # made when it is needed: most sockets never see a compressed message
         self._deflater: Deflater | None = None
         self.inflated = 0  # bytes, by this call
-        self._short = 125 if max_size is None else min(125, max_size)  # payloads that need no closer look
+        self._short = 65535 if max_size is None else min(65535, max_size)  # payloads that need no closer look
         self._head = b""  # of a frame: the part that has arrived
         self._rest = b""  # frames that wait for `proceed`
         # The frame whose payload is on its way.
@@ -155,13 +157,13 @@ class Protocol:
             if self.missing:
                 return events
             self._complete(events)
-            if pos == size:
+            if pos == size or self.error is not None or self.close_received is not None:
                 return events
-        chunk = bytes(memoryview(data)[pos:size])
-        if self._head:
-            chunk = self._head + chunk
+        elif self._head:
+            data = self._head + data[:size]
+            size = len(data)
             self._head = b""
-        self._frames(chunk, events)
+        self._frames(data, pos, size, events)
         return events
 
     def proceed(self) -> list[Event]:
@@ -170,7 +172,7 @@ class Protocol:
         self.controls = False
         self.inflated = 0
         data, self._rest = self._rest, b""
-        self._frames(data, events)
+        self._frames(data, 0, len(data), events)
         return events
 
     def take_partial(self) -> bytearray:
@@ -189,32 +191,35 @@ class Protocol:
         self._on_frame(self._opcode, self._fin, self._rsv1, payload, events)
         return events
 
-    def _frames(self, data: bytes, events: list[Event]) -> None:
-        """All frames in `data`; what is not complete at its end is kept."""
-        pos = 0
-        size = len(data)
+    def _frames(self, data: bytes | bytearray, pos: int, size: int, events: list[Event]) -> None:
+        """All frames in `data` from `pos` to `size`; what is not complete at its end is kept."""
         server = self.server
-        short = self._short
-        masked = 0x80 if server else 0
-        before = 6 if server else 2
+        masked, before = (0x80, 6) if server else (0, 2)
+        append = events.append
+        short = self._short if self._message is None else -1
         while pos < size - 1:
-            first = data[pos]
+            # A whole message in one frame that is all there.  Whatever else it may be, right or wrong, is seen to below.
             length = data[pos + 1] ^ masked
-            if length <= short and (first == 0x81 or first == 0x82) and self._message is None:
-                begin = pos + before
-                end = begin + length
-                if end <= size:
+            begin = pos + before
+            if length > 125:
+                extended = data[pos + 2] << 8 | data[pos + 3] if length == 126 and pos + 4 <= size else 0
+                length = extended if extended > 125 else size
+                begin += 2
+            end = begin + length
+            if end <= size and length <= short:
+                first = data[pos]
+                if first == 0x81 or first == 0x82:
                     payload = data[begin:end]
                     if server:
-                        payload = apply_mask(payload, data[pos + 2 : begin])
-                    if first == 0x82:
-                        events.append(_new(Message, (MessageType.BINARY, payload)))
-                    else:
+                        payload = apply_mask(payload, data[begin - 4 : begin])
+                    if first == 0x81:
                         try:
-                            events.append(_new(Message, (MessageType.TEXT, payload.decode())))
+                            append(_new(Message, (_TEXT, payload.decode())))
                         except UnicodeDecodeError:
                             self._fail(1007, "a text message that is not UTF-8")
                             return
+                    else:
+                        append(_new(Message, (_BINARY, bytes(payload))))
                     pos = end
                     continue
             begin = self._begin(data, pos, size)
@@ -222,23 +227,24 @@ class Protocol:
                 break
             pos = begin + self.missing
             if pos > size:
-                self._partial = bytearray(data[begin:])
-                self.missing -= size - begin
+                self._partial = bytearray(memoryview(data)[begin:size])
+                self.missing = pos - size
                 return
             self.missing = 0
-            payload = data[begin:pos]
+            payload = memoryview(data)[begin:pos].tobytes()
             if self._key is not None:
                 payload = apply_mask(payload, self._key)
             self._on_frame(self._opcode, self._fin, self._rsv1, payload, events)
             if self.error is not None or self.close_received is not None:
                 return
             if self.inflated > _AT_ONCE:
-                self._rest = data[pos:]
+                self._rest = bytes(data[pos:size])
                 return
+            short = self._short if self._message is None else -1
         if pos < size and self.error is None:
-            self._head = data[pos:]
+            self._head = bytes(data[pos:size])
 
-    def _begin(self, data: bytes, pos: int, size: int) -> int:
+    def _begin(self, data: bytes | bytearray, pos: int, size: int) -> int:
         """Read the head of a frame at `pos`: where its payload begins, or -1 if the head is incomplete or wrong."""
         first, second = data[pos], data[pos + 1]
         opcode = first & 0x0F
@@ -266,7 +272,7 @@ class Protocol:
             begin += 4
             if begin > size:
                 return -1
-            self._key = data[begin - 4 : begin]
+            self._key = bytes(data[begin - 4 : begin])
         self._opcode = opcode
         self._fin = first >= 0x80
         self._rsv1 = bool(first & 0x40)
