@@ -155,7 +155,7 @@ class Visitor(Stream):
     def resume_writing(self) -> None:
         """There is room for more of a stream."""
         super().resume_writing()
-        while self.pending and self._writable and not self.closing:
+        while self.pending and self.writable and not self.closing:
             piece = min(self.pending, len(_PIECE))
             self.pending -= piece
             self.write(_PIECE if piece == len(_PIECE) else _PIECE[:piece])

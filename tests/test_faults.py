@@ -29,8 +29,8 @@ from wirebird import (
     TCPConnector,
     Timeouts,
 )
-from wirebird.client.body import _Room
 from wirebird.models.limits import Limits
+from wirebird.net.landing import _Room
 from wirebird.net.pool import SmartPool
 
 WAITING = "waiting for the response"

@@ -320,6 +320,37 @@ def test_concurrent_senders_and_a_message_in_fragments() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_of_several_blocked_senders_one_may_be_cancelled(loop: str) -> None:
+    async def main() -> None:
+        async with websocket_pair(max_size=None, max_queue=1) as (client, server):
+            await server.send("in the way")
+            blocked = [asyncio.create_task(client.send(bytes(4 * 2**20))) for _ in range(3)]
+            while client.connection.writable:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            blocked[1].cancel()
+            await asyncio.sleep(0)
+            received = [len((await server.receive()).data) for _ in range(3)]
+            assert received == [4 * 2**20] * 3  # a message that is under way arrives, whoever stops to wait for that
+            await asyncio.gather(blocked[0], blocked[2])
+            assert blocked[1].cancelled()
+
+    run(main, loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_sender_that_never_waits_learns_of_the_end(loop: str) -> None:
+    async def main() -> None:
+        async with raw_end(server=False) as (end, far):
+            far.close()
+            with pytest.raises(ConnectionLost):
+                while True:
+                    await end.send("x" * 1000)
+
+    run(main, loop)
+
+
 @pytest.mark.parametrize("how", ["raises", "cancelled", "mixed"])
 def test_a_message_that_cannot_be_completed_ends_the_connection(how: str) -> None:
     async def main() -> None:

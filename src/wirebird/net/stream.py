@@ -111,7 +111,7 @@ class Stream(asyncio.BufferedProtocol):
         if not self.writable:
             if self._drained is None:
                 self._drained = self.loop.create_future()
-            await self._drained
+            await asyncio.shield(self._drained)  # for several may wait, and one of them be cancelled
 
     def _release_writer(self, error: Exception | None) -> None:
         waiter, self._drained = self._drained, None

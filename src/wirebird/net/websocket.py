@@ -238,8 +238,9 @@ class WebSocket:
                 pass  # what follows is one step
         if connection.ended or connection.closing or connection.protocol.close_sent is not None:
             raise connection.broken()
-        connection.transport.write(connection.protocol.message(data, compress=compress))  # type: ignore[union-attr]
-        if not connection.writable:
+        transport: asyncio.Transport = connection.transport  # type: ignore[assignment]
+        transport.write(connection.protocol.message(data, compress=compress))
+        if not connection.writable or transport.is_closing():
             await connection.drain()
 
     async def send_json(
@@ -283,8 +284,7 @@ class WebSocket:
         frame = connection.protocol.fragment(data, first=first, last=last)
         connection.check_open()
         connection.transport.write(frame)  # type: ignore[union-attr]
-        if not connection.writable:
-            await connection.drain()
+        await connection.drain()
 
     # -- control frames ------------------------------------------------------------------------------------------------
 

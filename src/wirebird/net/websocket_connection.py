@@ -59,6 +59,7 @@ class WebSocketConnection(Stream):
 
     __slots__ = (
         "_asked_at",
+        "_asked_with",
         "_choked",
         "_landing",
         "_leaving",
@@ -109,6 +110,7 @@ class WebSocketConnection(Stream):
         self._pings: dict[bytes, tuple[asyncio.Future[float] | None, float]] = {}  # those without a pong, the oldest first
         self._timer: asyncio.TimerHandle | None = None
         self._asked_at = 0.0  # when the heartbeat last asked the peer for a sign of life
+        self._asked_with = b""
 
     def __repr__(self) -> str:
         state = "closed" if self.transport is None else "closing" if self.ended or self.protocol.close_sent else "open"
@@ -174,10 +176,9 @@ class WebSocketConnection(Stream):
             self._linger()
         elif protocol.close_received is not None:
             self._end()
+            self._close_within(self.close_timeout)
             if protocol.server:
                 self.shut()
-            else:
-                self._close_within(self.close_timeout)
         return [event for event in events if type(event) is Message]
 
     def _on_pong(self, data: bytes) -> None:
@@ -290,8 +291,9 @@ class WebSocketConnection(Stream):
                 self.abort()
                 return
             self._asked_at = now
-            self.forget(b"heartbeat")
-            self.ping(b"heartbeat", None)
+            self.forget(self._asked_with)  # it may have gone without its answer, where the peer said something else since
+            self._asked_with = urandom(8)
+            self.ping(self._asked_with, None)
             due = self.heard_at + interval
         self._timer = self.loop.call_later(max(due - now, 0.001), self._beat)
 
