@@ -161,10 +161,12 @@ class WebSocket:
     async def __anext__(self) -> Message:
         messages = self._messages
         if not messages:
-            await self._wait()
+            connection = self._connection
+            while not messages and not connection.ended:
+                await connection.news()
             if not messages:
-                if self._connection.failure is not None:
-                    raise self._connection.failure
+                if connection.failure is not None:
+                    raise connection.failure
                 raise StopAsyncIteration
         message = messages.popleft()
         if not messages:
@@ -179,27 +181,24 @@ class WebSocket:
         """
         messages = self._messages
         if not messages:
-            if timeout is None:
-                await self._wait()
-            else:
+            connection = self._connection
+            if timeout is not None:
                 await self._wait_for(timeout)
+            while not messages and not connection.ended:
+                await connection.news()
             if not messages:
-                raise self._connection.broken()
+                raise connection.broken()
         message = messages.popleft()
         if not messages:
             self._connection.emptied()
         return message
 
-    async def _wait(self) -> None:
-        connection = self._connection
-        while not self._messages and not connection.ended:
-            await connection.wait()
-
     async def _wait_for(self, timeout: float) -> None:
         check_number("timeout", timeout, "None or seconds")
         try:
             async with asyncio.timeout(timeout) as scope:
-                await self._wait()
+                while not self._messages and not self._connection.ended:
+                    await self._connection.news()
         except TimeoutError:
             if not scope.expired():
                 raise

@@ -132,7 +132,8 @@ class WebSocketConnection(Stream):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived in what `get_buffer` gave."""
-        self.heard_at = monotonic()
+        if self.heartbeat is not None:
+            self.heard_at = monotonic()
         landing = self._landing
         if landing is None:
             self._take(self.protocol.receive(self._buffer, nbytes), nbytes)
@@ -197,16 +198,12 @@ class WebSocketConnection(Stream):
 
     # -- the reader ----------------------------------------------------------------------------------------------------
 
-    async def wait(self) -> None:
-        """Wait for a message, or the end.  Raises `RuntimeError` if somebody waits already."""
-        if self._waiter is not None:
+    def news(self) -> asyncio.Future[None]:
+        """A future that is done with the next message, or the end.  Raises `RuntimeError` if somebody waits for one already."""
+        if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("another task is receiving from this WebSocket")
         waiter = self._waiter = self.loop.create_future()
-        try:
-            await waiter
-        finally:
-            if self._waiter is waiter:
-                self._waiter = None
+        return waiter
 
     def emptied(self) -> None:
         """The reader has taken all there was."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError, WebSocketError
-from .websocket_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, apply_mask, encode_frame, frame_fault
+from .websocket_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, SHORT_HEADS, TEXT, apply_mask, encode_frame, frame_fault
 from .websocket_messages import CODES, NO_CODE, Close, Event, Message, MessageType, Ping, Pong, check_close, encode_text
 
 if TYPE_CHECKING:
@@ -420,6 +420,11 @@ class Protocol:
             opcode, payload = BINARY, data
         else:
             opcode, payload = _read_data(data)
+        if len(payload) < 126 and self._agreed is None:  # the short way of most messages
+            if self.server:
+                return SHORT_HEADS[opcode][len(payload)] + payload
+            key = next(self.masks)
+            return SHORT_HEADS[opcode][0x80 | len(payload)] + key + apply_mask(payload, key)
         if self._agreed is not None and compress is not False and (compress or len(payload) >= self._agreed.threshold):
             return encode_frame(opcode, self._deflate(payload), key=None if self.server else next(self.masks), rsv1=True)
         return encode_frame(opcode, payload, key=None if self.server else next(self.masks))

@@ -17,6 +17,7 @@ __all__ = [
     "CONTINUATION",
     "PING",
     "PONG",
+    "SHORT_HEADS",
     "TEXT",
     "apply_mask",
     "encode_frame",
@@ -30,6 +31,9 @@ BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
+
+# By opcode and second byte, the head of a frame that is a whole short message: to look it up is faster than to put it together.
+SHORT_HEADS: Final = [[bytes((0x80 | opcode, second)) for second in range(256)] for opcode in (CONTINUATION, TEXT, BINARY)]
 
 # Up to here the XOR of two integers is the faster of the two.
 _SHORT: Final = 512
