@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import struct
+import zlib
 from collections.abc import AsyncIterator
 from itertools import repeat
 from typing import Any
@@ -16,6 +17,7 @@ from origin import run
 from websocket_pair import raw_end, websocket_pair
 from wirebird.errors import ConnectionLost, ReadTimeout, UsageError, WebSocketClosed, WebSocketError
 from wirebird.protocol.websocket import Protocol
+from wirebird.protocol.websocket_deflate import Deflate
 from wirebird.protocol.websocket_frames import encode_frame
 from wirebird.protocol.websocket_messages import Message, MessageType
 
@@ -536,3 +538,26 @@ def test_messages_ahead_of_the_end_are_kept_however_many_they_are(last: tuple[in
                 await end.receive()
 
     run(main)
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+def test_a_close_goes_on_behind_what_nobody_reads_any_more(deflate: bool) -> None:
+    async def main() -> None:
+        agreed = Deflate().accept(["permessage-deflate"]) if deflate else None
+        async with raw_end(server=False, max_queue=1000, max_size=None, deflate=agreed) as (end, far):
+            closing = asyncio.create_task(end.close())
+            await read_frames(far, protocol(server=True), 1)
+            frames = encode_frame(2, bytes(5000)) * 80
+            if deflate:
+                packed = zlib.compressobj(wbits=-15)
+                payload = packed.compress(bytes(3_000_000)) + packed.flush(zlib.Z_SYNC_FLUSH)
+                frames = encode_frame(2, payload[:-4], rsv1=True) * 2
+            frames += encode_frame(8, b"\x03\xe8")
+            await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(far, frames), 5)
+            while end.close_code is None:
+                await asyncio.sleep(0)
+            assert end.close_code == 1000
+            far.shutdown(socket.SHUT_WR)
+            await asyncio.wait_for(closing, 5)
+
+    run(lambda: asyncio.wait_for(main(), 8))

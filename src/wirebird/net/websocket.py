@@ -169,7 +169,7 @@ class WebSocket:
                     raise connection.failure
                 raise StopAsyncIteration
         message = messages.popleft()
-        if not messages:
+        if not messages and self._connection.paused:
             self._connection.emptied()
         return message
 
@@ -189,7 +189,7 @@ class WebSocket:
             if not messages:
                 raise connection.broken()
         message = messages.popleft()
-        if not messages:
+        if not messages and self._connection.paused:
             self._connection.emptied()
         return message
 
@@ -235,10 +235,11 @@ class WebSocket:
         if (lock := self._fragments) is not None and lock.locked():
             async with lock:
                 pass  # what follows is one step
-        if connection.ended or connection.closing or connection.protocol.close_sent is not None:
+        protocol = connection.protocol
+        if connection.ended or connection.closing or protocol.close_sent is not None:
             raise connection.broken()
         transport: asyncio.Transport = connection.transport  # type: ignore[assignment]
-        transport.write(connection.protocol.message(data, compress=compress))
+        transport.write(protocol.message(data, compress=compress))
         if not connection.writable or transport.is_closing():
             await connection.drain()
 

@@ -63,7 +63,6 @@ class WebSocketConnection(Stream):
         "_choked",
         "_landing",
         "_leaving",
-        "_paused",
         "_pings",
         "_timer",
         "_waiter",
@@ -77,6 +76,7 @@ class WebSocketConnection(Stream):
         "latency",
         "max_queue",
         "messages",
+        "paused",
         "protocol",
     )
 
@@ -104,7 +104,7 @@ class WebSocketConnection(Stream):
         self._window = self._view[:_WINDOW]
         self._landing: Landing | None = None
         self._leaving = False  # our close frame was the first
-        self._paused = False
+        self.paused = False
         self._choked = False  # paused until the peer takes its pongs
         self._waiter: asyncio.Future[None] | None = None
         self._pings: dict[bytes, tuple[asyncio.Future[float] | None, float]] = {}  # those without a pong, the oldest first
@@ -140,13 +140,15 @@ class WebSocketConnection(Stream):
         elif landing.advance(nbytes):
             self._landing = None
             self._take(self.protocol.landed(landing.finish()), landing.received)
+        if self._leaving and self.paused:
+            self._go_on()  # the peer's close frame may be behind what nobody reads any more
 
     def _take(self, events: list[Event], size: int) -> None:
         """Hand over what `size` bytes have brought."""
         protocol = self.protocol
         messages: list[Message] = self._sort(events) if protocol.controls else events  # type: ignore[assignment]
         if messages:
-            self.backlog += size + protocol.inflated
+            self.backlog = size + protocol.inflated + (self.backlog if self.messages else 0)
             if not self._leaving or self.backlog <= self.max_queue:  # who has closed is owed no more than that
                 self.messages.extend(messages)
             waiter = self._waiter
@@ -206,10 +208,9 @@ class WebSocketConnection(Stream):
         return waiter
 
     def emptied(self) -> None:
-        """The reader has taken all there was."""
+        """The reader has taken all there was, while the socket was left alone."""
         self.backlog = 0
-        if self._paused:
-            self._go_on()
+        self._go_on()
 
     def _go_on(self) -> None:
         """Take up again what was left alone, as far as nothing speaks against it any more."""
@@ -218,14 +219,14 @@ class WebSocketConnection(Stream):
             self._take(self.protocol.proceed(), 0)
         if (self.backlog > self.max_queue and not closing) or self._choked or self.protocol.pending:
             return
-        self._paused = False
+        self.paused = False
         self.heard_at = monotonic()  # until now it was us
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def _pause(self) -> None:
-        if not self._paused and self.transport is not None and not self.transport.is_closing():
-            self._paused = True
+        if not self.paused and self.transport is not None and not self.transport.is_closing():
+            self.paused = True
             self.transport.pause_reading()
 
     def resume_writing(self) -> None:
@@ -233,7 +234,7 @@ class WebSocketConnection(Stream):
         super().resume_writing()
         if self._choked:
             self._choked = False
-            if self._paused:
+            if self.paused:
                 self._go_on()
 
     # -- the writer ----------------------------------------------------------------------------------------------------
@@ -274,7 +275,7 @@ class WebSocketConnection(Stream):
         if interval is None or self.ended or self.protocol.close_sent is not None:
             return
         now = monotonic()
-        if self._paused:
+        if self.paused:
             self.heard_at = now  # it is we who do not listen
         asked = self._asked_at > self.heard_at
         due = self.heard_at + (interval if asked else interval / 2)
@@ -309,7 +310,7 @@ class WebSocketConnection(Stream):
         self.transport.write(frame)
         self._close_within(self.close_timeout)
         self._choked = False
-        if self._paused:
+        if self.paused:
             self._go_on()
 
     def _linger(self) -> None:
@@ -317,8 +318,8 @@ class WebSocketConnection(Stream):
         if self.transport is None or self.transport.is_closing():
             return
         self._close_within(_LINGER)
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             self.transport.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()

@@ -48,7 +48,7 @@ class Protocol:
 
     `replies` holds what has to be sent because of what was received.  `controls` says that the last call gave out more than
     messages, or that there is an error or a reply.  `missing` counts the bytes that the
-    frame under way still lacks, `inflated` those that the last call has inflated.
+    frame under way still lacks, `inflated` those that the last call has inflated, and `pending` is what waits for `proceed`.
     """
 
     __slots__ = (
@@ -64,7 +64,6 @@ class Protocol:
         "_message_type",
         "_opcode",
         "_partial",
-        "_rest",
         "_rsv1",
         "_short",
         "_validated",
@@ -78,6 +77,7 @@ class Protocol:
         "max_fragments",
         "max_size",
         "missing",
+        "pending",
         "replies",
         "server",
     )
@@ -103,13 +103,13 @@ class Protocol:
         self.close_sent: Close | None = None
         self.close_received: Close | None = None
         self.missing = 0
+        self.pending = b""
         self._agreed = deflate
         self._inflater: Inflater | None = None  # made when it is needed: most sockets never see a compressed message
         self._deflater: Deflater | None = None
         self.inflated = 0  # bytes, by this call
         self._short = 65535 if max_size is None else min(65535, max_size)  # payloads that need no closer look
         self._head = b""  # of a frame: the part that has arrived
-        self._rest = b""  # frames that wait for `proceed`
         # The frame whose payload is on its way.
         self._opcode = 0
         self._fin = self._rsv1 = False
@@ -130,11 +130,6 @@ class Protocol:
     # -- input ---------------------------------------------------------------------------------------------------------
 
     @property
-    def pending(self) -> bool:
-        """Whether something that has arrived waits for `proceed`."""
-        return bool(self._rest)
-
-    @property
     def agreed(self) -> Agreed | None:
         """What was agreed upon of permessage-deflate."""
         return self._agreed
@@ -147,8 +142,8 @@ class Protocol:
         if self.error is not None or self.close_received is not None:
             return events
         pos = 0
-        if self._rest:
-            self._rest += memoryview(data)[:size]
+        if self.pending:
+            self.pending += memoryview(data)[:size]
             return events
         if self.missing:
             pos = min(self.missing, size)
@@ -171,7 +166,7 @@ class Protocol:
         events: list[Event] = []
         self.controls = False
         self.inflated = 0
-        data, self._rest = self._rest, b""
+        data, self.pending = self.pending, b""
         self._frames(data, 0, len(data), events)
         return events
 
@@ -195,7 +190,6 @@ class Protocol:
         """All frames in `data` from `pos` to `size`; what is not complete at its end is kept."""
         server = self.server
         masked, before = (0x80, 6) if server else (0, 2)
-        append = events.append
         short = self._short if self._message is None else -1
         while pos < size - 1:
             # A whole message in one frame that is all there.  Whatever else it may be, right or wrong, is seen to below.
@@ -214,12 +208,12 @@ class Protocol:
                         payload = apply_mask(payload, data[begin - 4 : begin])
                     if first == 0x81:
                         try:
-                            append(_new(Message, (_TEXT, payload.decode())))
+                            events.append(_new(Message, (_TEXT, payload.decode())))
                         except UnicodeDecodeError:
                             self._fail(1007, "a text message that is not UTF-8")
                             return
                     else:
-                        append(_new(Message, (_BINARY, bytes(payload))))
+                        events.append(_new(Message, (_BINARY, bytes(payload))))
                     pos = end
                     continue
             begin = self._begin(data, pos, size)
@@ -238,7 +232,7 @@ class Protocol:
             if self.error is not None or self.close_received is not None:
                 return
             if self.inflated > _AT_ONCE:
-                self._rest = bytes(data[pos:size])
+                self.pending = bytes(data[pos:size])
                 return
             short = self._short if self._message is None else -1
         if pos < size and self.error is None:
