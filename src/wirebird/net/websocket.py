@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WebSocket"]
 
+# Bytes of a message beyond which a copy of it costs more than writing it in pieces.
+_LONG = 16384
+
 
 class WebSocket:
     """An open WebSocket, as `client.websocket` gives it: messages both ways, an async iterator, an async context manager.
@@ -239,7 +242,10 @@ class WebSocket:
         if connection.ended or connection.closing or protocol.close_sent is not None:
             raise connection.broken()
         transport: asyncio.Transport = connection.transport  # type: ignore[assignment]
-        transport.write(protocol.message(data, compress=compress))
+        if connection.gathers and type(data) is bytes and len(data) > _LONG:
+            transport.writelines(protocol.message_pieces(data, compress=compress))
+        else:
+            transport.write(protocol.message(data, compress=compress))
         if not connection.writable or transport.is_closing():
             await connection.drain()
 

@@ -14,6 +14,7 @@ time, because an unread rest would make the kernel break the connection, and the
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterator
 from os import urandom
@@ -28,13 +29,16 @@ from .stream import Stream
 if TYPE_CHECKING:
     from ..protocol.websocket import Protocol
 
-__all__ = ["WebSocketConnection", "masking_keys"]
+__all__ = ["WebSocketConnection", "gathers", "masking_keys"]
 
-# Bytes that are read at once: more would each time be memory fresh from the operating system.
-_WINDOW: Final = 65536
+# Bytes that are read at once: a message of 64 KiB with its head, but no more short ones than a processor's cache holds.
+_WINDOW: Final = 131072
 
 # A payload that lacks more than this is received in its final place.
 _LANDING: Final = 32768
+
+# Before these versions asyncio's own `writelines` held up no writer, however much was waiting (CVE-2024-12254).
+_SAFE: Final = sys.version_info >= (3, 13, 1) or (3, 12, 8) <= sys.version_info < (3, 13)
 
 # How long a connection that has failed is read for nobody, seconds.
 _LINGER: Final = 1.0
@@ -50,11 +54,17 @@ def masking_keys() -> Iterator[bytes]:
             yield block[at : at + 4]
 
 
+def gathers(kind: type[asyncio.WriteTransport]) -> bool:
+    """Whether transports of this kind write several pieces as one without joining them first, and can be relied on for it."""
+    return kind.writelines is not asyncio.WriteTransport.writelines and (_SAFE or not kind.__module__.startswith("asyncio."))
+
+
 class WebSocketConnection(Stream):
     """One WebSocket's transport.
 
     `messages` is the queue, `backlog` counts the bytes that came for it since it was empty.  `ended` says that there is nothing
-    more to receive, and `failure` why, None if it was closed in good order.
+    more to receive, and `failure` why, None if it was closed in good order.  `gathers` says that a long message
+    is better written in pieces.
     """
 
     __slots__ = (
@@ -71,6 +81,7 @@ class WebSocketConnection(Stream):
         "close_timeout",
         "ended",
         "failure",
+        "gathers",
         "heard_at",
         "heartbeat",
         "latency",
@@ -101,6 +112,7 @@ class WebSocketConnection(Stream):
         self.failure: WirebirdError | None = None
         self.latency: float | None = None
         self.heard_at = monotonic()
+        self.gathers = False
         self._window = self._view[:_WINDOW]
         self._landing: Landing | None = None
         self._leaving = False  # our close frame was the first
@@ -118,6 +130,7 @@ class WebSocketConnection(Stream):
 
     def begin(self, received: bytes = b"") -> None:
         """The transport is there, and `received` has come over it already."""
+        self.gathers = gathers(type(self.transport))  # type: ignore[arg-type]
         if self.heartbeat is not None:
             self._timer = self.loop.call_later(self.heartbeat / 2, self._beat)
         if received:

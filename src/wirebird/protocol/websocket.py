@@ -19,7 +19,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError, WebSocketError
-from .websocket_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, SHORT_HEADS, TEXT, apply_mask, encode_frame, frame_fault
+from .websocket_frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    SHORT_HEADS,
+    TEXT,
+    apply_mask,
+    encode_frame,
+    frame_fault,
+    frame_pieces,
+)
 from .websocket_messages import CODES, NO_CODE, Close, Event, Message, MessageType, Ping, Pong, check_close, encode_text
 
 if TYPE_CHECKING:
@@ -410,8 +422,8 @@ class Protocol:
         `compress` is None to decide by its length, where compression was agreed upon.  Raises `UsageError` for anything that is
         neither str nor bytes, and for text that is not to be had in UTF-8.
         """
-        if type(data) is bytes:
-            opcode, payload = BINARY, data
+        if type(data) is str:
+            opcode, payload = TEXT, encode_text(data, "data")
         else:
             opcode, payload = _read_data(data)
         if len(payload) < 126 and self._agreed is None:  # the short way of most messages
@@ -419,9 +431,18 @@ class Protocol:
                 return SHORT_HEADS[opcode][len(payload)] + payload
             key = next(self.masks)
             return SHORT_HEADS[opcode][0x80 | len(payload)] + key + apply_mask(payload, key)
-        if self._agreed is not None and compress is not False and (compress or len(payload) >= self._agreed.threshold):
-            return encode_frame(opcode, self._deflate(payload), key=None if self.server else next(self.masks), rsv1=True)
-        return encode_frame(opcode, payload, key=None if self.server else next(self.masks))
+        return b"".join(self._whole(opcode, payload, compress))
+
+    def message_pieces(self, data: str | bytes | bytearray | memoryview, *, compress: bool | None = None) -> tuple[bytes, bytes]:
+        """What `message` gives, in two pieces: a long one need not be copied for a transport that writes both as one."""
+        opcode, payload = _read_data(data)
+        return self._whole(opcode, payload, compress)
+
+    def _whole(self, opcode: int, payload: bytes, compress: bool | None) -> tuple[bytes, bytes]:
+        rsv1 = self._agreed is not None and compress is not False and (compress or len(payload) >= self._agreed.threshold)
+        if rsv1:
+            payload = self._deflate(payload)
+        return frame_pieces(opcode, payload, key=None if self.server else next(self.masks), rsv1=rsv1)
 
     def fragment(self, data: str | bytes | bytearray | memoryview, *, first: bool, last: bool) -> bytes:
         """The frame of one fragment of a message, not compressed: the `first` says of what type it is, the `last` ends it."""
