@@ -14,6 +14,7 @@ the same for every segmentation of the input.
 
 from __future__ import annotations
 
+import sys
 from codecs import utf_8_decode
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -41,6 +42,9 @@ __all__ = ["Protocol"]
 
 # How much may be inflated in one go; the rest of what has arrived then waits for `proceed`.
 _AT_ONCE: Final = 1024 * 1024
+
+# Payloads below this are copied twice, for a view of them costs more.
+_COPIED: Final = 4096
 
 _TYPES: Final = {int(member): member for member in MessageType}
 _TEXT: Final = MessageType.TEXT  # an enumeration is slow to ask
@@ -120,7 +124,7 @@ class Protocol:
         self._inflater: Inflater | None = None  # made when it is needed: most sockets never see a compressed message
         self._deflater: Deflater | None = None
         self.inflated = 0  # bytes, by this call
-        self._short = 65535 if max_size is None else min(65535, max_size)  # payloads that need no closer look
+        self._short = sys.maxsize if max_size is None else max_size  # payloads that need no closer look
         self._head = b""  # of a frame: the part that has arrived
         # The frame whose payload is on its way.
         self._opcode = 0
@@ -208,14 +212,15 @@ class Protocol:
             length = data[pos + 1] ^ masked
             begin = pos + before
             if length > 125:
-                extended = data[pos + 2] << 8 | data[pos + 3] if length == 126 and pos + 4 <= size else 0
-                length = extended if extended > 125 else size
-                begin += 2
+                wide = 2 if length == 126 else 8
+                extended = int.from_bytes(data[pos + 2 : pos + 2 + wide], "big") if length < 128 and begin + wide <= size else 0
+                length = extended if extended > (125 if wide == 2 else 65535) else size
+                begin += wide
             end = begin + length
             if end <= size and length <= short:
                 first = data[pos]
                 if first == 0x81 or first == 0x82:
-                    payload = data[begin:end]
+                    payload = data[begin:end] if length < _COPIED else memoryview(data)[begin:end].tobytes()
                     if server:
                         payload = apply_mask(payload, data[begin - 4 : begin])
                     if first == 0x81:
