@@ -203,6 +203,14 @@ class IncompleteBody(ProtocolError):
         self.received = received
         self.expected = expected
 
+    @classmethod
+    def after(cls, received: int, left: int | None, *, peer: str = "", phase: str = "") -> IncompleteBody:
+        """The connection ended after `received` bytes of body, where `left` more were announced, None for no announcement."""
+        expected = None if left is None else received + left
+        of = "" if expected is None else f" of {expected}"
+        message = f"the connection ended after {received}{of} bytes of body"
+        return cls(message, received=received, expected=expected, peer=peer, phase=phase)
+
 
 class InvalidMultipart(ProtocolError, ValueError):
     """A multipart body that cannot be taken apart (RFC 2046 5.1).  Also a `ValueError`."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import ParseResult
 
 from yarl import URL
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from ..net.proxy_environment import EnvironmentProxies
     from ..net.tunnel import Detour
 
-__all__ = ["Route", "TCPConnector"]
+__all__ = ["Route", "TCPConnector", "Upgraded"]
+
+# How long those who speak another protocol may take to say goodbye, seconds.
+_GOODBYE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,19 @@ class Route:
     key: str
     target: Target
     detour: Detour | None = None
+
+
+class Upgraded(Protocol):
+    """A connection that has left the pool for another protocol, as far as a connector has to do with it."""
+
+    async def go_away(self) -> None:
+        """Tell the peer that this side is going away, and close."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+    def forsake(self) -> None:
+        """The loop is gone, and the transport with it."""
 
 
 class TCPConnector:
@@ -126,11 +142,12 @@ class TCPConnector:
         self._names: NameCache | None = None
         self._pool: SmartPool | None = None
         self._routes: dict[tuple[str, int], Route] = {}
-        self._detours: dict[tuple[str, int, int, Proxy], Route] = {}
+        self._detours: dict[tuple[str, int, int, Proxy, bool], Route] = {}
         self._proxies: dict[tuple[int, Proxy], int] = {}  # a number for each, for keys do not hold credentials
         self._next_proxy = 1
         self._dials: set[asyncio.Timeout] = set()  # what stops those under way
         self._sockets: dict[asyncio.Future[None], Any] = {}  # when each is closed, and its connection
+        self._upgraded: dict[asyncio.Future[None], Upgraded] = {}  # the same of those that speak another protocol by now
         self.closed = False  # nothing more is opened, until another client takes over
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -164,7 +181,8 @@ class TCPConnector:
         """Let go of a pool whose loop does not run."""
         loop = self.loop
         self._pool = self._names = None
-        leaving, self._sockets = list(self._sockets.values()), {}
+        leaving: list[Any] = [*self._sockets.values(), *self._upgraded.values()]
+        self._sockets, self._upgraded = {}, {}
         if loop is not None and not loop.is_closed():
             for connection in leaving:
                 connection.abort()
@@ -187,8 +205,12 @@ class TCPConnector:
         ssl: _ssl.SSLContext | None,
         verify: bool,
         proxies: Proxy | EnvironmentProxies | None = None,
+        tunnel: bool = False,
     ) -> Route:
-        """How `where` is reached; `ssl` and `verify` are the request's, and `proxies` chooses a proxy."""
+        """How `where` is reached; `ssl` and `verify` are the request's, and `proxies` chooses a proxy.
+
+        With `tunnel` the proxy has to connect, also where it could be asked for the URL: it is no party to what follows a 101.
+        """
         if where.secure:
             context = ssl or self.ssl or tls_context(verify)
             serial = context_serial(context)
@@ -204,14 +226,15 @@ class TCPConnector:
             self._routes[where.origin, serial] = route
         if proxies is None or (proxy := proxies.choose(where)) is None:
             return route
-        return self._detour(where, route, proxy)
+        return self._detour(where, route, proxy, tunnel)
 
-    def _detour(self, where: Destination, direct: Route, proxy: Proxy) -> Route:
+    def _detour(self, where: Destination, direct: Route, proxy: Proxy, tunnel: bool) -> Route:
         """The same by way of `proxy`.  TLS with it depends on it alone, not on the request."""
         context = (proxy.ssl or tls_context()) if proxy.scheme == "https" else None
         serial = context_serial(context) if context is not None else 0
         outer = context_serial(direct.target.context) if direct.target.context is not None else 0
-        found = self._detours.get((where.origin, outer, serial, proxy))
+        forwards = where.scheme == "http" and not proxy.is_socks and not tunnel
+        found = self._detours.get((where.origin, outer, serial, proxy, forwards))
         if found is not None:
             return found
         from ..net.tunnel import Detour
@@ -224,10 +247,9 @@ class TCPConnector:
             number = self._proxies[serial, proxy] = self._next_proxy  # never used again, for connections may outlive their entry
             self._next_proxy += 1
         hop = Target(proxy.host, proxy.port, context, None, None, self.local_addr)
-        forwards = where.scheme == "http" and not proxy.is_socks
-        key = f"{direct.key} via {proxy.url} #{number}"
+        key = f"{direct.key} {'by' if forwards else 'via'} {proxy.url} #{number}"
         route = Route(key, hop if forwards else direct.target, Detour(proxy, hop, forwards))
-        self._detours[where.origin, outer, serial, proxy] = route
+        self._detours[where.origin, outer, serial, proxy, forwards] = route
         return route
 
     # -- connections ---------------------------------------------------------------------------------------------------
@@ -342,6 +364,31 @@ class TCPConnector:
                 pool.give_back(route.key)
         return connection
 
+    def adopt(self, gone: asyncio.Future[None], successor: Upgraded) -> None:
+        """A connection has left the pool for another protocol: from now on `successor` is who closes it.
+
+        `gone` is the future of its `when_gone`.  Raises `ClientClosed` once the connector is closed.
+        """
+        if self.closed and self._pool is None:
+            raise ClientClosed("the client was closed", phase="switching protocols")
+        _ = self.pool  # there is none yet if another connector opened the connection
+        self._sockets.pop(gone, None)
+        self._upgraded[gone] = successor
+        gone.add_done_callback(partial(_without, self._upgraded))
+
+    async def _say_goodbye(self) -> None:
+        """End what speaks another protocol, in the words of that protocol if there is time."""
+        loop = asyncio.get_running_loop()
+        leaving = dict(self._upgraded)
+        going = [loop.create_task(one.go_away()) for one in leaving.values()]
+        try:
+            await asyncio.wait(going, timeout=_GOODBYE)
+        finally:
+            for task, one in zip(going, leaving.values(), strict=True):
+                task.cancel()
+                one.abort()
+            await asyncio.wait([*going, *leaving], timeout=_GOODBYE)
+
     async def open_url(self, url: str | URL | ParseResult, pool: SmartPool) -> Any:
         """A connection to the origin of `url`, as `SmartPool.acquire` gives it."""
         text = url.geturl() if isinstance(url, ParseResult) else url
@@ -371,7 +418,11 @@ class TCPConnector:
                 connection.abort()
             if self._sockets:
                 await asyncio.wait(list(self._sockets), timeout=5)
+            if self._upgraded:
+                await self._say_goodbye()
         finally:
+            for one in list(self._upgraded.values()):
+                one.abort()
             if names is not None:
                 await names.close()
 

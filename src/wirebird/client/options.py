@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..protocol.codings import CodingLimits
     from .auth import Auth
     from .retry import Retry
+    from .websocket_offer import Offer
 
 __all__ = ["Options"]
 
@@ -26,7 +27,8 @@ class Options:
 
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
     meant for the origin that it names and no other.  `proxy` chooses for each hop, None for none; `retries` is the policy, None
-    to send once; `coding_limits` take the place of the usual ones.
+    to send once; `coding_limits` take the place of the usual ones.  `upgrade` is what the request offers to switch to, None for
+    a request that stays with HTTP.
     """
 
     timeouts: Timeouts
@@ -40,6 +42,7 @@ class Options:
     proxy: Proxy | EnvironmentProxies | None = None
     retries: Retry | None = None
     coding_limits: CodingLimits | None = None
+    upgrade: Offer | None = None
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""

@@ -138,7 +138,8 @@ class Transport:
         replaced by another idle one, or a slot is reserved already.  `observed` is told how it goes.
         """
         options: Options = request.options
-        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
+        switching = options.upgrade is not None
+        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy, switching)
         head, length = encode_head(request, route.detour)
         try:
             while True:
@@ -204,7 +205,7 @@ class Transport:
         # While a body is sent, the peer owes nothing but to take it.
         first = total_at if body is not None else min(now + options.timeouts.read, total_at)
         connection.sending = body is not None
-        connection.begin(method, whole, waiter, request, now, first, total_at)
+        connection.begin(method, whole, waiter, request, now, first, total_at, options.upgrade is not None)
         if body is None and observed is not None:
             observed.mark("sent")
         upload = None

@@ -4,6 +4,9 @@ The next request is built from the one before, never edited in place.  Where the
 to http as well), everything that was meant for the old origin stays behind: every Authorization, Cookie and Proxy-Authorization
 field, every other one with the name of a secret, as `X-Api-Key`, the cookies of the call, and a Host field of its own.  Once gone
 they stay gone, wherever the chain leads.
+
+The handshake of a WebSocket is redirected to ws and wss URLs as well, which stand for http and https, and never from TLS to a
+connection without.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from ...errors import BodyConsumed, InvalidResponse, InvalidURL, TooManyRedirect
 from ...models.headers import HttpHeaders, split_list
 from ...models.message import Request
 from ...models.redaction import is_secret, read_hide
-from ...models.url import destination, parse_url
+from ...models.url import as_http, destination, parse_url
 from ...pipeline import Handler, Middleware
 from ..response import HttpResponse
 
@@ -90,6 +93,8 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
     try:
         reference = parse_url(locations[0].strip(" \t"), "Location")
         url = _resolve(request.url, reference)
+        if request.options.upgrade is not None:
+            url = as_http(url)
         where = destination(url, "Location")
     except InvalidURL as error:
         raise InvalidResponse(
@@ -99,6 +104,13 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
         ) from error
     headers = HttpHeaders(request.headers)
     options = request.options
+    if options.upgrade is not None and request.destination.secure and not where.secure:
+        # What is said next is the program's own, for as long as the connection lasts, and it asked for TLS.
+        raise InvalidResponse(
+            "a redirect of a WebSocket from wss to ws, which is not followed",
+            peer=request.destination.authority,
+            phase="following redirects",
+        )
     method, body = request.method, request.body
     # RFC 9110 15.4.2 to 15.4.4: POST becomes GET by custom, and 303 asks for it; 307 and 308 forbid it.
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
