@@ -29,6 +29,15 @@ NAMES = """
     Request RequestTimeout Retry RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver
     TimeoutError Timeouts TooManyRedirects Upload UsageError WebSocket WebSocketClosed WebSocketError WirebirdError __version__
     load_cookies save_cookies tls_context
+    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionInfo
+    ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError Deflate DigestAuth Download EventStream
+    Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidMultipart
+    InvalidRequest
+    InvalidResponse InvalidURL LimitExceeded Limits LogObserver Message MessageType MultipartForm NetrcAuth NetworkError
+    PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Reconnect Request RequestTimeout Retry
+    RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts
+    TooManyRedirects Upload UsageError WebSocket WebSocketClosed WebSocketError WirebirdError __version__ load_cookies
+    save_cookies tls_context
 """
 
 TESTING_NAMES = """
