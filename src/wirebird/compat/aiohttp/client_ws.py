@@ -214,7 +214,7 @@ class ClientWebSocketResponse:
         if self._closing or not messages:
             return None
         message = messages.popleft()
-        if not messages:
+        if not messages and connection.paused:
             connection.emptied()
         return message
 
