@@ -189,7 +189,7 @@ def test_the_handshake_on_the_wire() -> None:
         ({"timeouts": 5}, "timeouts"),
         ({"ssl": True}, "ssl"),
         ({"cookies": "a=b"}, "cookies"),
-        ({"auth": object()}, "auth"),
+        ({"auth": 5.5}, "auth"),
         ({"proxy": 5}, "proxy"),
         ({"retries": -1}, "retries"),
         ({"max_redirects": -1}, "max_redirects"),

@@ -10,7 +10,7 @@ import sys
 NOT_LOADED = {
     *("wirebird.web", "wirebird.server", "wirebird.cli", "wirebird.testing", "wirebird.compat", "wirebird.client.middleware"),
     *("wirebird.client.content", "wirebird.client.forms", "wirebird.client.sources", "wirebird.models.cookies"),
-    *("wirebird.protocol.multipart", "wirebird.net.cookie_file"),
+    *("wirebird.protocol.multipart", "wirebird.protocol.multipart_reader", "wirebird.net.cookie_file"),
     *("wirebird.client.download", "wirebird.client.partial", "wirebird.client.progress", "wirebird.client.response_source"),
     *("wirebird.client.websocket", "wirebird.client.upgraded", "wirebird.net.websocket", "wirebird.protocol.websocket"),
     *("wirebird.client.upload", "wirebird.protocol.ranges", "tqdm"),

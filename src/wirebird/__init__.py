@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .client.upload import Upload
     from .errors import (
         BodyConsumed,
+        CertificateMismatch,
         ClientClosed,
         ConnectError,
         ConnectionLost,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         DNSError,
         IncompleteBody,
         InvalidHeader,
+        InvalidMultipart,
         InvalidRequest,
         InvalidResponse,
         InvalidURL,
@@ -85,6 +87,7 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "BodyConsumed",
+    "CertificateMismatch",
     "ClientClosed",
     "ConnectError",
     "ConnectTimeout",
@@ -108,6 +111,7 @@ __all__ = [
     "HttpResponse",
     "IncompleteBody",
     "InvalidHeader",
+    "InvalidMultipart",
     "InvalidRequest",
     "InvalidResponse",
     "InvalidURL",

@@ -159,6 +159,8 @@ class HTTPClient(Verbs, Services):
             or follow
             or raise_for_status
             or self.settings.retries
+            or self.timeouts.connect
+            or self.timeouts.ceil_threshold is not None
         )
         self._closed = False
         self._pending = 0

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from socket import AF_UNSPEC, socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import ParseResult
@@ -21,7 +22,7 @@ from ..models.numbers import check_count
 from ..models.url import Destination, destination, parse_url
 from ..net.dial import Target, dial, read_connect_to
 from ..net.pool import SmartPool
-from ..net.resolver import NameCache, Resolver
+from ..net.resolver import AddrInfo, NameCache, Resolver
 from ..net.timeouts import NEVER, Timeouts
 from ..net.tls import context_serial, tls_context
 from .http1 import Http1Connection
@@ -83,6 +84,10 @@ class TCPConnector:
     local_addr            `(host, port)` to connect from
     uds                   the path of a Unix socket that every connection goes to
     happy_eyeballs_delay  head start of one address over the next, seconds, 0.25 (RFC 8305)
+    interleave            addresses of the first family before one of the other is tried, 1
+    family                `AF_INET` or `AF_INET6`: look up addresses of that family only
+    socket_factory        makes the sockets, of what `getaddrinfo` gives for an address
+    max_dns_cache         names whose addresses are kept at the most, 1024
     connect_to            `{"host:port": "other:port"}`: dial elsewhere; Host, SNI and verification stay
     limits                what a peer may send: `Limits`
 
@@ -106,6 +111,10 @@ class TCPConnector:
         local_addr: tuple[str, int] | None = None,
         uds: str | PathLike[str] | None = None,
         happy_eyeballs_delay: float | None = 0.25,
+        interleave: int = 1,
+        family: int = AF_UNSPEC,
+        socket_factory: Callable[[AddrInfo], socket] | None = None,
+        max_dns_cache: int = 1024,
         connect_to: Mapping[str | tuple[str, int], str | tuple[str, int]] | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -123,6 +132,8 @@ class TCPConnector:
         if ttl_dns_cache is not None:
             _check_time("ttl_dns_cache", ttl_dns_cache, "milliseconds")
         _check_time("keepalive_timeout", keepalive_timeout, "seconds")
+        check_count("interleave", interleave, 1)
+        check_count("max_dns_cache", max_dns_cache, 1)
         self.pool_size = pool_size
         self.timeouts = timeouts if timeouts is not None else Timeouts()
         self.connection_cls = connection_cls or Http1Connection
@@ -134,6 +145,10 @@ class TCPConnector:
         self.local_addr = local_addr
         self.uds = str(uds) if uds is not None else None
         self.happy_eyeballs_delay = happy_eyeballs_delay
+        self.interleave = interleave
+        self.family = family
+        self.socket_factory = socket_factory
+        self.max_dns_cache = max_dns_cache
         self.limits = limits if limits is not None else DEFAULT_LIMITS
         self._connect_to = read_connect_to(connect_to)
         self._resolver = resolver
@@ -141,8 +156,8 @@ class TCPConnector:
         self._use_dns_cache = use_dns_cache
         self._names: NameCache | None = None
         self._pool: SmartPool | None = None
-        self._routes: dict[tuple[str, int], Route] = {}
-        self._detours: dict[tuple[str, int, int, Proxy, bool], Route] = {}
+        self._routes: dict[tuple[str, int, str | None], Route] = {}
+        self._detours: dict[tuple[str, int, Proxy, bool], Route] = {}
         self._proxies: dict[tuple[int, Proxy], int] = {}  # a number for each, for keys do not hold credentials
         self._next_proxy = 1
         self._dials: set[asyncio.Timeout] = set()  # what stops those under way
@@ -174,7 +189,13 @@ class TCPConnector:
             self._drop(old)
         self.loop = loop
         self._pool = self.pool_cls(self, self.pool_size, self.connection_cls)
-        self._names = NameCache(self._resolver, ttl=self._ttl, use_cache=self._use_dns_cache)
+        self._names = NameCache(
+            self._resolver,
+            ttl=self._ttl,
+            use_cache=self._use_dns_cache,
+            max_entries=self.max_dns_cache,
+            family=self.family,
+        )
         return self._pool
 
     def _drop(self, pool: SmartPool) -> None:
@@ -206,8 +227,9 @@ class TCPConnector:
         verify: bool,
         proxies: Proxy | EnvironmentProxies | None = None,
         tunnel: bool = False,
+        name: str | None = None,
     ) -> Route:
-        """How `where` is reached; `ssl` and `verify` are the request's, and `proxies` chooses a proxy.
+        """How `where` is reached; `ssl` and `verify` are the request's, `proxies` chooses a proxy, TLS verifies `name`.
 
         With `tunnel` the proxy has to connect, also where it could be asked for the URL: it is no party to what follows a 101.
         """
@@ -216,14 +238,17 @@ class TCPConnector:
             serial = context_serial(context)
         else:
             context = None
+            name = None
             serial = 0
-        route = self._routes.get((where.origin, serial))
+        route = self._routes.get((where.origin, serial, name))
         if route is None or route.target.context is not context:
             key = f"{where.origin} tls={serial}" if serial else where.origin
-            route = Route(key, Target(where.host, where.port, context, None, self.uds, self.local_addr))
+            if name is not None:
+                key = f"{key} name={name}"
+            route = Route(key, Target(where.host, where.port, context, name, self.uds, self.local_addr))
             if len(self._routes) >= 1024:
                 self._routes.clear()
-            self._routes[where.origin, serial] = route
+            self._routes[where.origin, serial, name] = route
         if proxies is None or (proxy := proxies.choose(where)) is None:
             return route
         return self._detour(where, route, proxy, tunnel)
@@ -232,9 +257,8 @@ class TCPConnector:
         """The same by way of `proxy`.  TLS with it depends on it alone, not on the request."""
         context = (proxy.ssl or tls_context()) if proxy.scheme == "https" else None
         serial = context_serial(context) if context is not None else 0
-        outer = context_serial(direct.target.context) if direct.target.context is not None else 0
         forwards = where.scheme == "http" and not proxy.is_socks and not tunnel
-        found = self._detours.get((where.origin, outer, serial, proxy, forwards))
+        found = self._detours.get((direct.key, serial, proxy, forwards))
         if found is not None:
             return found
         from ..net.tunnel import Detour
@@ -249,7 +273,7 @@ class TCPConnector:
         hop = Target(proxy.host, proxy.port, context, None, None, self.local_addr)
         key = f"{direct.key} {'by' if forwards else 'via'} {proxy.url} #{number}"
         route = Route(key, hop if forwards else direct.target, Detour(proxy, hop, forwards))
-        self._detours[where.origin, outer, serial, proxy, forwards] = route
+        self._detours[direct.key, serial, proxy, forwards] = route
         return route
 
     # -- connections ---------------------------------------------------------------------------------------------------
@@ -273,28 +297,37 @@ class TCPConnector:
 
         `total_at` is the deadline of the request, `fresh` wants a connection that carried nothing yet, `reserved` says that a
         slot is reserved for it already, `mark` is called with the steps of a dial as they are done, `queued` the first of them,
-        `pool` is another one of this connector's than its own.  Raises `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what
-        a dial raises.
+        and with `waiting` before another request is waited for, `pool` is another one of this connector's than its own.  Raises
+        `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what a dial raises.
         """
         if self.closed:
             raise ClientClosed("the client was closed", phase="connecting")
         pool = pool or self.pool
         key = route.key
+        connect_at = timeouts.after(monotonic(), timeouts.connect) if timeouts.connect else NEVER
         if reserved:
-            return await self._dial(route, pool, timeouts, total_at, mark)
+            return await self._dial(route, pool, timeouts, total_at, connect_at, mark)
         while (connection := pool.checkout(key, monotonic())) is not None:
             if not fresh:
                 return connection
             pool.discard(connection)
             connection.shut()
         if not pool.reserve(key):
+            if mark is not None:
+                mark("waiting")
             connection = await pool.wait(key, timeouts, total_at)
             if connection is not None:
                 return connection
-        return await self._dial(route, pool, timeouts, total_at, mark)
+        return await self._dial(route, pool, timeouts, total_at, connect_at, mark)
 
     async def _dial(
-        self, route: Route, pool: SmartPool, timeouts: Timeouts, total_at: float, mark: Callable[[str], object] | None = None
+        self,
+        route: Route,
+        pool: SmartPool,
+        timeouts: Timeouts,
+        total_at: float,
+        connect_at: float = NEVER,
+        mark: Callable[[str], object] | None = None,
     ) -> Any:
         """Open a connection in a slot that was reserved for it."""
         loop = asyncio.get_running_loop()
@@ -318,8 +351,11 @@ class TCPConnector:
             from ..net.tunnel import dial_through
 
             opening = partial(dial_through, detour=route.detour, limits=self.limits)
+        now = monotonic()
         limit = timeouts.sock_connect or NEVER
-        left = max(total_at - monotonic(), 0.001)
+        if connect_at < NEVER or timeouts.ceil_threshold is not None:
+            limit = max(min(timeouts.after(now, limit), connect_at) - now, 0.001)
+        left = max(total_at - now, 0.001)
         admitted = False
         try:
             async with scope:
@@ -335,6 +371,8 @@ class TCPConnector:
                     names=names,
                     connect_to=self._connect_to,
                     happy_eyeballs_delay=self.happy_eyeballs_delay,
+                    interleave=self.interleave,
+                    socket_factory=self.socket_factory,
                     timeout=None if limit == left == NEVER else min(limit, left),
                     mark=mark,
                 )

@@ -134,7 +134,7 @@ class Defaults:
             options = self.settings
         else:
             options = self._options(given, where, "authorization" in headers)
-        return Request(method, headers, body, where, options, monotonic() + options.timeouts.total)
+        return Request(method, headers, body, where, options, options.timeouts.after(monotonic(), options.timeouts.total))
 
     def _destination(self, url: str | URL, params: ParamsLike | None) -> Destination:
         """Where `url` leads, with the client's base and parameters; remembered, for most URLs are asked for again."""

@@ -293,7 +293,8 @@ class Http1Connection(Stream):
         self._waiter = None
         body = self._body = Incoming(self)
         self._last = self._last or not head.keep_alive
-        self.total_at = NEVER  # from here on only `collect` has a total limit
+        if not self._timeouts().whole_body:
+            self.total_at = NEVER  # from here on only `collect` has a total limit
         if not waiter.done():
             waiter.set_result(HttpResponse(head, None, self._source, body, monotonic() - self._began))
         else:
@@ -420,8 +421,8 @@ class Http1Connection(Stream):
 
     def _rearm(self) -> None:
         """The peer has just done something: its time to do the next thing begins.  None is set while it has to wait for us."""
-        waits = self.sending and self.writable
-        self.deadline = self.total_at if waits else min(monotonic() + self._timeouts().read, self.total_at)
+        waits, timeouts = self.sending and self.writable, self._timeouts()
+        self.deadline = self.total_at if waits else min(timeouts.after(monotonic(), timeouts.read), self.total_at)
         if self.deadline < self.watch.next_at:
             self.watch.arm(self.deadline)
 

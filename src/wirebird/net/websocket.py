@@ -61,6 +61,7 @@ class WebSocket:
         subprotocol: str | None = None,
         deflate: Agreed | None = None,
         heartbeat: float | None = None,
+        ask_after: float | None = None,
         close_timeout: float = 10.0,
         max_size: int | None = 1024 * 1024,
         max_fragments: int = 131072,
@@ -74,7 +75,7 @@ class WebSocket:
         server         which role this side has
         deflate        what was agreed upon of permessage-deflate; None for no compression
         heartbeat      seconds of silence after which the peer is given up for gone; it is asked for a sign of life after half of
-                       them; None to wait for ever
+                       them, or after `ask_after`; None to wait for ever
         close_timeout  seconds that the peer has to answer a close, 10
         max_size       bytes of one message, after inflating, 1 MiB; None for no limit; else it is closed with 1009
         max_fragments  frames of one message
@@ -99,7 +100,13 @@ class WebSocket:
             auto_pong=auto_pong,
         )
         connection = WebSocketConnection(
-            stream.loop, stream.peer, protocol, heartbeat=heartbeat, close_timeout=close_timeout, max_queue=max_queue
+            stream.loop,
+            stream.peer,
+            protocol,
+            heartbeat=heartbeat,
+            ask_after=ask_after,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
         )
         connection.take_over(stream)
         connection.begin(received)

@@ -77,6 +77,7 @@ class WebSocketConnection(Stream):
         "_timer",
         "_waiter",
         "_window",
+        "ask_after",
         "backlog",
         "close_timeout",
         "ended",
@@ -98,12 +99,14 @@ class WebSocketConnection(Stream):
         protocol: Protocol,
         *,
         heartbeat: float | None = None,
+        ask_after: float | None = None,
         close_timeout: float = 10.0,
         max_queue: int = 262144,
     ) -> None:
         super().__init__(loop, peer)
         self.protocol = protocol
         self.heartbeat = heartbeat
+        self.ask_after = ask_after or (heartbeat or 0.0) / 2
         self.close_timeout = close_timeout
         self.max_queue = max_queue
         self.messages: deque[Message] = deque()
@@ -132,7 +135,7 @@ class WebSocketConnection(Stream):
         """The transport is there, and `received` has come over it already."""
         self.gathers = gathers(type(self.transport))  # type: ignore[arg-type]
         if self.heartbeat is not None:
-            self._timer = self.loop.call_later(self.heartbeat / 2, self._beat)
+            self._timer = self.loop.call_later(self.ask_after, self._beat)
         if received:
             self._take(self.protocol.receive(received, len(received)), len(received))
 
@@ -220,6 +223,11 @@ class WebSocketConnection(Stream):
         waiter = self._waiter = self.loop.create_future()
         return waiter
 
+    def wake(self) -> None:
+        """Let whoever waits look around, though nothing has come."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
     def emptied(self) -> None:
         """The reader has taken all there was, while the socket was left alone."""
         self.backlog = 0
@@ -282,7 +290,7 @@ class WebSocketConnection(Stream):
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Half an interval of silence: ask.  A whole one: the peer is gone."""
+        """Silence for as long as `ask_after`: ask.  For a whole interval: the peer is gone."""
         self._timer = None
         interval = self.heartbeat
         if interval is None or self.ended or self.protocol.close_sent is not None:
@@ -291,7 +299,7 @@ class WebSocketConnection(Stream):
         if self.paused:
             self.heard_at = now  # it is we who do not listen
         asked = self._asked_at > self.heard_at
-        due = self.heard_at + (interval if asked else interval / 2)
+        due = self.heard_at + (interval if asked else self.ask_after)
         if now >= due:
             if asked:
                 self._fail(

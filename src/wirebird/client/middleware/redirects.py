@@ -24,7 +24,7 @@ from ...models.url import as_http, destination, parse_url
 from ...pipeline import Handler, Middleware
 from ..response import HttpResponse
 
-__all__ = ["follow_redirects", "next_request"]
+__all__ = ["follow_redirects", "next_request", "redirected"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # Beside those that are named like secrets: authorization, cookie, proxy-authorization and more.
@@ -84,14 +84,24 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
     Raises `InvalidResponse` for a Location that is no http(s) URL, `BodyConsumed` for a body that would have to be sent again
     and cannot be.
     """
-    status = response.status_code
-    if status not in _REDIRECTS:
+    if response.status_code not in _REDIRECTS:
         return None
     locations = response.headers.get_list("location")
     if not locations or not locations[0]:
         return None
+    return redirected(request, response.status_code, locations[0])
+
+
+def redirected(request: Request, status: int, location: str, *, requote: bool = True) -> Request:
+    """The request that comes after `request` was answered with `status` and `location`.
+
+    `requote`: quote in the location what may not stand in a URL; without it the URL is asked for as it is written.  Raises what
+    `next_request` does.
+    """
     try:
-        reference = parse_url(locations[0].strip(" \t"), "Location")
+        reference = parse_url(location.strip(" \t"), "Location")
+        if not requote:
+            reference = URL(location.strip(" \t"), encoded=True)
         url = _resolve(request.url, reference)
         if request.options.upgrade is not None:
             url = as_http(url)
