@@ -52,6 +52,7 @@ class AiohttpSeed:
             one.on("/events", _events)
             one.on("/%30", one._echo)
             one.on("/ws", self._websocket, early=True)
+            one.on("/deaf", self._deaf, early=True)
 
     @property
     def asked(self) -> Asked:
@@ -103,13 +104,8 @@ class AiohttpSeed:
 
     async def _websocket(self, asked: Asked, wire: Wire) -> None:
         """Says "hello", and after one answer "close cmd"; `said` is what it heard, the code of the close frame at last."""
-        digest = hashlib.sha1(f"{asked.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
-        head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         engine = Connection(ConnectionType.SERVER)
-        await wire.send(
-            f"{head}Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n".encode()
-            + engine.send(TextMessage("hello"))
-        )
+        await wire.send(_agreed(asked) + engine.send(TextMessage("hello")))
         while data := await wire.reader.read(65536):
             engine.receive_data(data)
             for event in engine.events():
@@ -120,6 +116,19 @@ class AiohttpSeed:
                     self.said.append(str(event.code))
                     await wire.send(engine.send(event.response()))
                     return
+
+    async def _deaf(self, asked: Asked, wire: Wire) -> None:
+        """Answers nothing, not even a ping."""
+        await wire.send(_agreed(asked))
+        while await wire.reader.read(65536):
+            pass
+
+
+def _agreed(asked: Asked) -> bytes:
+    """The response that makes a WebSocket of the connection, as RFC 6455 4.2.2 has it."""
+    digest = hashlib.sha1(f"{asked.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+    head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return f"{head}Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n".encode()
 
 
 async def _type(text: str, path: str, names: dict[str, Any]) -> None:

@@ -70,6 +70,11 @@ def test_the_paths_are_aiohttps():
     assert {name for name in ours if name in _PATHS or name.startswith("web")} == ours & theirs
 
 
+def test_the_version_is_that_of_the_interface():
+    """Slack's SDK, for one, warns its users of an aiohttp that is older than 3.7."""
+    assert said(f"{STAND_IN}import aiohttp; print(aiohttp.__version__.split('.')[:2])") == ["['3', '14']"]
+
+
 def test_a_program_is_run(tmp_path: Path):
     """With its arguments, its folder, and its exit status."""
     (tmp_path / "beside.py").write_text("import aiohttp\nname = aiohttp.__name__\n")

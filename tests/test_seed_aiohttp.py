@@ -419,6 +419,22 @@ def test_a_websocket_is_received_from_and_closed(seed: AiohttpSeed):
     assert seed.said == ["from 0", "from 1", "from 2", "1000"]
 
 
+def test_a_heartbeat_finds_nobody(seed: AiohttpSeed):
+    """S4-10: it shows without anybody receiving."""
+
+    async def use(session):
+        ws = await session.ws_connect("http://example.org/deaf", heartbeat=0.05)
+        async with asyncio.timeout(5):
+            while not ws.closed:
+                await asyncio.sleep(0.01)
+        assert ws.close_code == 1006
+        await ws.close()
+        with pytest.raises(ConnectionResetError):
+            await ws.send_str("to nobody")
+
+    seed.with_session(use)
+
+
 # -- time limits --------------------------------------------------------------------------------------------------------------
 
 

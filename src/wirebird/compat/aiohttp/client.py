@@ -98,7 +98,7 @@ class ClientSession(SessionView):
         request_class: type[ClientRequest] = ClientRequest,
         response_class: type[ClientResponse] = ClientResponse,
         ws_response_class: type[ClientWebSocketResponse] = ClientWebSocketResponse,
-        version: HttpVersion = HttpVersion11,
+        version: HttpVersion | str = HttpVersion11,
         cookie_jar: AbstractCookieJar | None = None,
         connector_owner: bool = True,
         raise_for_status: bool | Callable[[ClientResponse], Awaitable[None]] = False,
@@ -125,6 +125,8 @@ class ClientSession(SessionView):
             self._cookie_jar.update_cookies(cookies)
         self._connector_owner = connector_owner
         self._default_auth = auth
+        if isinstance(version, str):  # as gql's users are told to write it
+            version = HttpVersion(*map(int, version.split(".")))
         if tuple(version) not in ((1, 0), (1, 1)):
             raise ValueError(f"version must be HttpVersion10 or HttpVersion11, not {version!r}")
         self._version = version
