@@ -189,7 +189,7 @@ def test_the_handshake_on_the_wire() -> None:
         ({"timeouts": 5}, "timeouts"),
         ({"ssl": True}, "ssl"),
         ({"cookies": "a=b"}, "cookies"),
-        ({"auth": object()}, "auth"),
+        ({"auth": 5.5}, "auth"),
         ({"proxy": 5}, "proxy"),
         ({"retries": -1}, "retries"),
         ({"max_redirects": -1}, "max_redirects"),
@@ -544,6 +544,23 @@ def test_what_stands_in_for_the_network() -> None:
             await other.close()
             await client.close()
             assert ws.closed
+
+            class Kept(Wrapped):
+                """One that leaves its connections open."""
+
+                async def send(self, request: Request) -> HttpResponse:
+                    response = await super().send(request)
+                    await later.close()
+                    return response
+
+                async def close(self) -> None:
+                    pass
+
+            sender = Kept()
+            later = wirebird.HTTPClient(sender)  # type: ignore[arg-type]
+            with pytest.raises(ClientClosed):
+                await later.websocket(origin.url())
+            await sender.inner.connector.close()
 
     run(main)
 

@@ -274,7 +274,7 @@ def test_a_refusal_whose_body_never_comes() -> None:
             await link.gone()
 
         async with Peer(script) as peer:
-            error = await refused(peer, StatusError, timeouts=Timeouts(sock_read=0.02))
+            error = await refused(peer, StatusError, timeouts=Timeouts(sock_read=0.2))
             with pytest.raises(ReadTimeout):
                 await error.response.content()
             async with wirebird.HTTPClient() as client:
@@ -383,10 +383,10 @@ def test_a_peer_that_says_nothing() -> None:
 
 def test_no_time_limit_of_the_handshake_holds_afterwards() -> None:
     async def main() -> None:
-        async with WebSocketOrigin() as origin, wirebird.HTTPClient(timeouts=Timeouts(0.5, 0.05, 0.5, 0.2)) as client:
+        async with WebSocketOrigin() as origin, wirebird.HTTPClient(timeouts=Timeouts(5, 0.2, 5, 0.4)) as client:
             async with client.websocket(origin.url()) as ws:
                 with pytest.raises(ReadTimeout):
-                    await ws.receive(timeout=0.12)
+                    await ws.receive(timeout=0.25)
                 await asyncio.sleep(0.2)
                 await ws.send("x")
                 assert await ws.receive_text() == "x"
@@ -462,6 +462,31 @@ def test_cancelled_at_every_step(loop: str, secure: bool, contexts: Any) -> None
             await origin.until(lambda: origin.open <= 1)
 
     run(main, kind=loop)
+
+
+@pytest.mark.parametrize("where", ["middlewares", "network_middlewares"])
+def test_cancelled_behind_the_101_and_what_was_raised_is_kept(where: str) -> None:
+    async def main() -> None:
+        arrived = asyncio.Event()
+
+        async def holds(request: Request, handler: Handler) -> HttpResponse:
+            response = await handler(request)
+            arrived.set()
+            await asyncio.Event().wait()
+            return response
+
+        options: dict[str, Any] = {where: [holds]}
+        async with WebSocketOrigin() as origin, wirebird.HTTPClient(**options) as client:
+            task = asyncio.create_task(client.websocket(origin.url()))
+            await arrived.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+            await origin.until(lambda: origin.open == 0)
+            assert caught.value.__traceback__ is not None  # whose frames hold the response
+            check_settled(client)
+
+    run(main)
 
 
 def test_cancelled_in_the_turn_in_which_the_101_arrives() -> None:

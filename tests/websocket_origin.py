@@ -35,6 +35,8 @@ __all__ = ["WebSocketOrigin", "answer"]
 
 Handler = Callable[[WebSocket, RequestHead], Awaitable[None]]
 
+BACKLOG = 4096  # a thousand clients may come at once
+
 
 def answer(status: str, *fields: str, body: bytes = b"") -> bytes:
     """A response as bytes, with its Content-Length."""
@@ -115,7 +117,7 @@ class WebSocketOrigin:
         if self.uds is not None:
             self._server = await loop.create_unix_server(lambda: _Guest(self), self.uds)
         else:
-            self._server = await loop.create_server(lambda: _Guest(self), "127.0.0.1", 0, ssl=self.tls)
+            self._server = await loop.create_server(lambda: _Guest(self), "127.0.0.1", 0, ssl=self.tls, backlog=BACKLOG)
             self.port = self._server.sockets[0].getsockname()[1]
         return self
 

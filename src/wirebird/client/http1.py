@@ -302,21 +302,18 @@ class Http1Connection(Stream):
         return body
 
     def _switch(self, head: ResponseHead, waiter: asyncio.Future[Any]) -> None:
-        """The peer has switched protocols (RFC 9110 15.2.2): no pool has a use for the connection now.
+        """The peer has switched protocols: the response takes the connection along, out of the pool, and nothing is received."""
+        from .upgraded import UpgradedResponse
 
-        The response takes it along.  Until somebody takes it over, nothing more is received.
-        """
-        from .upgraded import Tunnel, UpgradedResponse
-
-        self._waiter = None
-        behind = self._behind = bytearray()
+        self._behind = bytearray()
+        response = UpgradedResponse.on(self, self._behind, head, self._source, monotonic() - self._began)
+        self._waiter = self._source = None
         self.pause()
-        if self.pool is not None:
-            self.pool.discard(self)
+        self.pool.discard(self)  # type: ignore[union-attr]
         if waiter.done():
             self.abort()
         else:
-            waiter.set_result(UpgradedResponse(head, self._source, monotonic() - self._began, Tunnel(self, behind)))
+            waiter.set_result(response)
 
     def _finish(self, end: End) -> None:
         body, self._body = self._body, None

@@ -80,6 +80,16 @@ class UpgradedResponse(HttpResponse):
         self.tunnel = tunnel
         self.accepted: Any = None
 
+    @classmethod
+    def on(cls, stream: Stream, received: bytearray, head: ResponseHead, source: Any, elapsed: float) -> UpgradedResponse:
+        """The answer to `source`, which has offered it, on `stream`; its offer is told.
+
+        `received` is filled with what comes behind the head, as long as nobody has taken the connection over.
+        """
+        tunnel = Tunnel(stream, received)
+        source.options.upgrade.switched(tunnel)
+        return cls(head, source, elapsed, tunnel)
+
     def abandon(self, *, at_once: bool = False) -> Awaitable[Any] | None:
         """Close the connection, unless it was taken over."""
         self.tunnel.drop()

@@ -181,9 +181,17 @@ class WebSocketCall(Deferred[WebSocket]):
 
     async def connect(self) -> WebSocket:
         """One handshake, and what comes of it."""
-        response = await self._client.perform("GET", self.url, self._given)
-        if not isinstance(response, UpgradedResponse):
-            raise await _refused(response)
+        general: Offer = self._given["upgrade"]
+        offer = Offer(general.protocols, general.deflate)
+        try:
+            response = await self._client.perform("GET", self.url, {**self._given, "upgrade": offer})
+            if not isinstance(response, UpgradedResponse):
+                raise await _refused(response)
+            return self._take_over(response)
+        finally:
+            offer.end()
+
+    def _take_over(self, response: UpgradedResponse) -> WebSocket:
         stream, received = response.tunnel.take()
         accepted = response.accepted
         socket = WebSocket.over(

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WebSocket"]
 
+# Bytes of a message beyond which a copy of it costs more than writing it in pieces.
+_LONG = 16384
+
 
 class WebSocket:
     """An open WebSocket, as `client.websocket` gives it: messages both ways, an async iterator, an async context manager.
@@ -168,13 +171,15 @@ class WebSocket:
     async def __anext__(self) -> Message:
         messages = self._messages
         if not messages:
-            await self._wait()
+            connection = self._connection
+            while not messages and not connection.ended:
+                await connection.news()
             if not messages:
-                if self._connection.failure is not None:
-                    raise self._connection.failure
+                if connection.failure is not None:
+                    raise connection.failure
                 raise StopAsyncIteration
         message = messages.popleft()
-        if not messages:
+        if not messages and self._connection.paused:
             self._connection.emptied()
         return message
 
@@ -186,27 +191,24 @@ class WebSocket:
         """
         messages = self._messages
         if not messages:
-            if timeout is None:
-                await self._wait()
-            else:
+            connection = self._connection
+            if timeout is not None:
                 await self._wait_for(timeout)
+            while not messages and not connection.ended:
+                await connection.news()
             if not messages:
-                raise self._connection.broken()
+                raise connection.broken()
         message = messages.popleft()
-        if not messages:
+        if not messages and self._connection.paused:
             self._connection.emptied()
         return message
-
-    async def _wait(self) -> None:
-        connection = self._connection
-        while not self._messages and not connection.ended:
-            await connection.wait()
 
     async def _wait_for(self, timeout: float) -> None:
         check_number("timeout", timeout, "None or seconds")
         try:
             async with asyncio.timeout(timeout) as scope:
-                await self._wait()
+                while not self._messages and not self._connection.ended:
+                    await self._connection.news()
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -243,10 +245,14 @@ class WebSocket:
         if (lock := self._fragments) is not None and lock.locked():
             async with lock:
                 pass  # what follows is one step
-        if connection.ended or connection.closing or connection.protocol.close_sent is not None:
+        protocol = connection.protocol
+        if connection.ended or connection.closing or protocol.close_sent is not None:
             raise connection.broken()
         transport: asyncio.Transport = connection.transport  # type: ignore[assignment]
-        transport.write(connection.protocol.message(data, compress=compress))
+        if connection.gathers and type(data) is bytes and len(data) > _LONG:
+            transport.writelines(protocol.message_pieces(data, compress=compress))
+        else:
+            transport.write(protocol.message(data, compress=compress))
         if not connection.writable or transport.is_closing():
             await connection.drain()
 

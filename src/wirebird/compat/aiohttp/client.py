@@ -291,11 +291,14 @@ class ClientSession(SessionView):
     async def _traced(self, journey: Journey, call: CallOptions, tracer: Tracer) -> ClientResponse:
         """The response of a journey that somebody is told of."""
         await tracer.request_start(journey.method, journey.url, journey.headers)
+        response: ClientResponse | None = None
         try:
             response = await journey.run(tracer)
             await self._judge(response, call)
             await tracer.request_end(journey.method, journey.url, journey.headers, response)
         except BaseException as error:
+            if response is not None:
+                response.close()
             await tracer.request_exception(journey.method, journey.url, journey.headers, error)
             raise
         return response

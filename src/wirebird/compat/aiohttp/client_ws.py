@@ -216,11 +216,11 @@ class ClientWebSocketResponse:
         connection = self._connection
         messages = connection.messages
         while not messages and not connection.ended and not self._closing:
-            await connection.wait()
+            await connection.news()
         if self._closing or not messages:
             return None
         message = messages.popleft()
-        if not messages:
+        if not messages and connection.paused:
             connection.emptied()
         return message
 

@@ -123,7 +123,7 @@ class Journey:
                 if response.status in _REDIRECTS and call.allow_redirects:
                     for trace in self._traces:
                         await trace.request_redirect(self.method, self.url, self.headers, response)
-                    if len(history) + 1 >= call.max_redirects > 0:
+                    if call.max_redirects and len(history) + 1 >= call.max_redirects:
                         raise TooManyRedirects(
                             (history[0] if history else response).request_info,
                             (*history, response),
@@ -135,11 +135,11 @@ class Journey:
                         history.append(response)
                         self._turn(req, response, location)
                         continue
+                if req._body is not None:
+                    await req._body.close()
             except BaseException:
                 response.close()
                 raise
-            if req._body is not None:
-                await req._body.close()
             response._history = tuple(history)
             return response
 

@@ -67,6 +67,7 @@ class ClientResponse:
     status: int = 0
     reason: str | None = None
     content: StreamReader = EMPTY_PAYLOAD
+    _closed = True  # until it was made whole
 
     def __init__(
         self,

@@ -55,6 +55,12 @@ class Sending:
         connector = self.connector
         try:
             request = self.prepare(req)
+        except WirebirdError as error:
+            failure = of_exchange(error, req, connector.uds)
+            if failure is error:
+                raise
+            raise failure from error
+        try:
             if req._traces or self.tracker is not None:
                 response = await self._watched(req, request)
             else:
@@ -66,10 +72,19 @@ class Sending:
             if failure is error:
                 raise
             raise failure from error
-        except (TimeoutError, TypeError):
+        except TimeoutError:
             raise
         except Exception as error:
+            if request.body is None or isinstance(request.body, bytes):
+                raise  # who was told of the request, then
             raise of_upload(error, req) from error
+        try:
+            return self._started(req, response)
+        except BaseException:
+            response.abandon(at_once=True)
+            raise
+
+    def _started(self, req: ClientRequest, response: HttpResponse) -> ClientResponse:
         made = req.response_class(
             req.method,
             req.original_url,

@@ -239,6 +239,8 @@ class StreamReader:
             return b"".join(blocks)
         while not self._buffer and not self._eof:
             await self._more("read")
+        if self._size < n:
+            self._fill(min(n, _AT_ONCE))
         return self._give(n)
 
     async def readany(self) -> bytes:
@@ -361,9 +363,13 @@ class StreamReader:
             self._ends.popleft()
 
     def _fill(self, limit: int = _AT_ONCE) -> None:
-        """Take what the source has, if it has anything."""
-        while self._size < limit and not self._eof and self._take():
-            pass
+        """Take what the source has, if it has anything.  An error comes after what came before it."""
+        try:
+            while self._size < limit and not self._eof and self._take():
+                pass
+        except Exception:
+            if not self._size:
+                raise
 
     def _look(self) -> None:
         """Notice the end, if it is there."""
