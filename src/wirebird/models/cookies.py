@@ -75,6 +75,17 @@ class Cookie:
     host_only: bool = True
     created: int = field(default=0, compare=False)
 
+    def attributes(self) -> dict[str, str | bool]:
+        """The attributes by their names in `http.cookies`, those that it has; a Domain only if it goes to the hosts below too."""
+        found: dict[str, str | bool] = {"path": self.path}
+        if not self.host_only:
+            found["domain"] = self.domain
+        if self.expires is not None:
+            found["expires"] = format_http_date(max(0.0, min(self.expires, _LAST_SECOND)))
+        if self.same_site is not None:
+            found["samesite"] = self.same_site
+        return found | {key: True for key, on in (("secure", self.secure), ("httponly", self.http_only)) if on}
+
     def __repr__(self) -> str:
         # A cookie is a credential: its value has no place in a log.
         words = [f"{self.name}=({len(self.value)} characters)", f"{'' if self.host_only else '*.'}{self.domain}{self.path}"]
@@ -312,15 +323,7 @@ class CookieJar:
 
         hosts: dict[str, SimpleCookie] = {}
         for cookie in self._cookies.values():
-            attributes: dict[str, str | bool] = {"path": cookie.path}
-            if not cookie.host_only:
-                attributes["domain"] = cookie.domain
-            if cookie.expires is not None:
-                attributes["expires"] = format_http_date(max(0.0, min(cookie.expires, _LAST_SECOND)))
-            if cookie.same_site is not None:
-                attributes["samesite"] = cookie.same_site
-            attributes.update({key: True for key, on in (("secure", cookie.secure), ("httponly", cookie.http_only)) if on})
-            add_morsel(hosts.setdefault(cookie.domain, SimpleCookie()), cookie.name, cookie.value, attributes)
+            add_morsel(hosts.setdefault(cookie.domain, SimpleCookie()), cookie.name, cookie.value, cookie.attributes())
         return hosts
 
     # --- as text ---
