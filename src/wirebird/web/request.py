@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ..server.exchange import Exchange
     from .app import Application
     from .content import Content
-    from .forms import FormData, MultipartReader
+    from .forms import FormData, FormLimits
+    from .multipart import MultipartReader
     from .routing import MatchInfo
 
 __all__ = ["Request"]
@@ -316,22 +317,37 @@ class Request(MutableMapping[str, Any]):
         """The whole body decoded as JSON.  Raises what `loads` raises, and what `text` raises."""
         return loads(await self.text())
 
-    async def post(self) -> FormData:
-        """The fields of a form, URL-encoded or multipart; uploads as `FileField`.  Empty for any other body.
+    def read_already(self) -> bytes | None:
+        """The whole body, if `read` has read it."""
+        return self._body
 
-        Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than the application allows.
+    async def post(self, limits: FormLimits | None = None) -> FormData:
+        """The fields of a form, URL-encoded or multipart, files as `FileField`.  Empty for any other body.  May be called again.
+
+        `limits` are those of `FormLimits`, besides `max_body_size`, which is for the whole.  The files are closed when the request
+        ends.  Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than is allowed,
+        `HTTPUnsupportedMediaType` for a charset or coding that is not known, `BodyConsumed` if the body was read as a stream.
         """
         if self._form is None:
-            from .forms import read_form
+            from .forms import DEFAULT_FORM_LIMITS, read_form
 
-            self._form = await read_form(self)
+            self._form = await read_form(self, limits or DEFAULT_FORM_LIMITS)
         return self._form
 
     async def multipart(self) -> MultipartReader:
-        """The parts of a multipart body, one after the other as they come.  Raises `HTTPUnsupportedMediaType`."""
+        """The parts of a multipart body of any kind, one after the other as they come.
+
+        Raises `HTTPUnsupportedMediaType` if it is none, `HTTPBadRequest` if it does not say what stands between them, and
+        `BodyConsumed` if a part of it was read before.
+        """
         from .forms import multipart_reader
 
         return multipart_reader(self)
+
+    async def close(self) -> None:
+        """Let go of the files that came with it: the end of the request."""
+        if self._form is not None:
+            await self._form.close()
 
     # -- its way -------------------------------------------------------------------------------------------------------
 
