@@ -14,7 +14,7 @@ from ..pipeline import compose
 from .exceptions import HTTPException, HTTPSystemError
 from .keys import AppKey
 from .request import Request
-from .response import StreamResponse
+from .response import Response, StreamResponse
 from .routing import Handler, MatchInfo, Router, route_path
 from .signals import Signal
 
@@ -178,7 +178,7 @@ class Application(MutableMapping[Any, Any]):
             response = error
         except InvalidRequest as error:
             response = HTTPSystemError.for_status(error.status, error.message)
-        if not isinstance(response, StreamResponse):
+        if type(response) is not Response and not isinstance(response, StreamResponse):
             raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
         await response.deliver(request)
 
