@@ -1,8 +1,8 @@
 """`Content-Disposition` of a part of a form: its name, and that of its file (RFC 7578 4.2, RFC 6266, RFC 8187).
 
-A form has `name` and `filename`, and nothing else may say otherwise: of `filename` and `filename*` the plain one counts, since that
-is the one that everybody else looks at; a parameter that is there twice is an error.  Names are given as they were sent, so a `"`
-in the name of a file that a browser sent is `%22` (WHATWG HTML 4.10.21.8), which nobody can tell from a real `%22`.
+A form has `name` and `filename`, and nothing else may say otherwise: of `filename` and `filename*` the plain one counts, since
+that is the one that everybody else looks at; a parameter that is there twice is an error.  Names are given as they were sent, so
+a `"` in the name of a file that a browser sent is `%22` (WHATWG HTML 4.10.21.8), which nobody can tell from a real `%22`.
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Self
 
 from ..errors import DecodingError, LimitExceeded, ProtocolError
+from ..models.charset import codec_name
 from ..models.headers import split_list
 from ..net.incoming import Incoming
 from ..protocol.codings import Decoder, accept_encoding, decode_body, make_decoder
 from .byte_stream import ByteStream
 from .exceptions import HTTPBadRequest, HTTPException, HTTPRequestEntityTooLarge, HTTPSystemError, HTTPUnsupportedMediaType
 
-__all__ = ["Content", "collect", "refusal"]
+__all__ = ["Content", "collect", "decode_text", "refusal"]
 
 
 def refusal(error: ProtocolError) -> HTTPException:
@@ -59,6 +60,18 @@ def _find_decoder(codings: Sequence[str], max_size: int | None) -> Decoder | Non
             headers={"Accept-Encoding": accept_encoding()},
         )
     return decoder
+
+
+def decode_text(data: bytes, charset: str) -> str:
+    """Bytes that a client sent as text of that charset.  Raises `HTTPUnsupportedMediaType` for one that Python does not know, and
+    `HTTPBadRequest` for bytes that do not fit."""
+    codec = codec_name(charset)
+    if codec is None:
+        raise HTTPUnsupportedMediaType(text=f"415: the charset {charset!r} is not known")
+    try:
+        return data.decode(codec)
+    except UnicodeDecodeError:
+        raise HTTPBadRequest(text=f"400: text that is not {charset}") from None
 
 
 class Content(ByteStream):

@@ -20,9 +20,9 @@ from ..models.charset import codec_name
 from ..models.form_encoding import decode_form
 from ..models.numbers import check_count
 from ..net.incoming import Incoming
-from .content import Content, refusal
+from .content import Content, decode_text, refusal
 from .exceptions import HTTPBadRequest, HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType
-from .multipart import MAX_PART_HEADER_SIZE, MAX_PART_HEADERS, MAX_PARTS, MultipartReader, Part, decode_text
+from .multipart import MAX_PART_HEADER_SIZE, MAX_PART_HEADERS, MAX_PARTS, MultipartReader, Part
 from .uploads import FileField, Spool
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def _unread(request: Request) -> Content:
 async def read_form(request: Request, limits: FormLimits = DEFAULT_FORM_LIMITS) -> FormData:
     """The form that `request` brings; empty for a body of another type.
 
-    Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than is allowed, `HTTPUnsupportedMediaType` for
-    a charset or a coding that is not known, and `BodyConsumed` if the body was read as a stream.
+    Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than is allowed, `HTTPUnsupportedMediaType`
+    for a charset or a coding that is not known, and `BodyConsumed` if the body was read as a stream.
     """
     kind = request.content_type
     if kind == "multipart/form-data":

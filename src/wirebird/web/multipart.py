@@ -16,18 +16,17 @@ import json as _json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol, Self
 
-from ..errors import BodyConsumed, DecodingError, InvalidMultipart, LimitExceeded
-from ..models.charset import codec_name
+from ..errors import BodyConsumed, DecodingError, InvalidMultipart, LimitExceeded, ProtocolError
 from ..models.headers import HttpHeaders
 from ..net.part_feed import PartContent, PartFeed
 from ..protocol.content_disposition import Disposition, read_disposition
 from ..protocol.multipart_reader import MultipartParser, PartHead, read_boundary, read_parameters
 from ..protocol.part_encodings import make_part_decoder
 from .byte_stream import ByteStream
-from .content import refusal
-from .exceptions import HTTPBadRequest, HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType
+from .content import decode_text, refusal
+from .exceptions import HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType
 
-__all__ = ["MAX_PARTS", "MAX_PART_HEADERS", "MAX_PART_HEADER_SIZE", "MultipartReader", "Part", "decode_text"]
+__all__ = ["MAX_PARTS", "MAX_PART_HEADERS", "MAX_PART_HEADER_SIZE", "MultipartReader", "Part"]
 
 MAX_PARTS: Final = 1000
 MAX_PART_HEADERS: Final = 8
@@ -50,8 +49,8 @@ class Part(ByteStream):
     name      the name of the field, None if it says none
     filename  the name of the file as the client says it, None if it is none.  Not to be trusted: see `safe_filename`
 
-    A Content-Transfer-Encoding (base64, quoted-printable) is taken off.  Reading raises `HTTPBadRequest` for what is not well-formed,
-    `HTTPRequestEntityTooLarge` for what is too much, and `BodyConsumed` once the reader has gone on to the next part.
+    A Content-Transfer-Encoding (base64, quoted-printable) is taken off.  Reading raises `HTTPBadRequest` for what is not
+    well-formed, `HTTPRequestEntityTooLarge` for what is too much, and `BodyConsumed` once the reader has gone on.
     """
 
     __slots__ = ("_content", "_decoder", "_ended", "_let_go", "_max_size", "disposition", "headers")
@@ -124,8 +123,6 @@ class Part(ByteStream):
         while piece := await self._next():
             if limit is not None and len(buffer) + len(piece) > limit:
                 raise HTTPRequestEntityTooLarge(limit, len(buffer) + len(piece), text=f"413: a part of more than {limit} bytes")
-            if not buffer and self._content.at_eof():
-                return piece
             buffer += piece
         return self._take(len(buffer))
 
@@ -151,6 +148,12 @@ class Part(ByteStream):
             raise refusal(error) from error
         self._ended = True
 
+    async def let_go(self) -> None:
+        """Let the rest of it go by, and give nothing more: the reader goes on."""
+        self._let_go = True
+        self._buffer.clear()
+        await self._content.drain()
+
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.iter_any()
 
@@ -174,10 +177,11 @@ class MultipartReader:
     max_headers      header fields of a part, 8
     max_header_size  bytes of one, 4096
 
-    What is no multipart raises `HTTPBadRequest`, and more than is allowed `HTTPRequestEntityTooLarge`, or `HTTPBadRequest` for fields.
+    What is no multipart body raises `HTTPBadRequest`, and so does a part with too many header fields, or too large ones; more
+    parts than are allowed raise `HTTPRequestEntityTooLarge`.
     """
 
-    __slots__ = ("_feed", "_max_size", "_part")
+    __slots__ = ("_fault", "_feed", "_max_size", "_part")
 
     def __init__(
         self,
@@ -192,6 +196,7 @@ class MultipartReader:
         parser = MultipartParser(boundary, max_parts=max_parts, max_headers=max_headers, max_header_size=max_header_size)
         self._feed = PartFeed(source, parser)
         self._part: Part | None = None
+        self._fault: ProtocolError | None = None
         self._max_size = max_size
 
     @classmethod
@@ -213,19 +218,18 @@ class MultipartReader:
 
     async def next(self) -> Part | None:
         """The next part, None behind the last one."""
+        if self._fault is not None:
+            raise refusal(self._fault)
+        part = self._part
         try:
-            part, self._part = self._part, None
             if part is not None:
-                self._part = part  # should this be cancelled
-                part._let_go = True
-                part._buffer.clear()
-                await part._content.drain()
+                await part.let_go()
                 self._part = None
             event = await self._feed.next()
-            if not isinstance(event, PartHead):
-                return None
-            self._part = Part(event.fields, PartContent(self._feed), self._max_size)
+            if isinstance(event, PartHead):
+                self._part = Part(event.fields, PartContent(self._feed), self._max_size)
         except _FAULTS as error:
+            self._fault = error  # nothing is read behind it
             raise refusal(error) from error
         return self._part
 
@@ -237,15 +241,3 @@ class MultipartReader:
         if part is None:
             raise StopAsyncIteration
         return part
-
-
-def decode_text(data: bytes, charset: str) -> str:
-    """Bytes that a client sent as text of that charset.  Raises `HTTPUnsupportedMediaType` for one that Python does not know, and
-    `HTTPBadRequest` for bytes that do not fit."""
-    codec = codec_name(charset)
-    if codec is None:
-        raise HTTPUnsupportedMediaType(text=f"415: the charset {charset!r} is not known")
-    try:
-        return data.decode(codec)
-    except UnicodeDecodeError:
-        raise HTTPBadRequest(text=f"400: text that is not {charset}") from None

@@ -12,7 +12,6 @@ from multidict import MultiDictProxy
 from yarl import URL
 
 from ..errors import BodyConsumed, InvalidRequest, LimitExceeded
-from ..models.charset import codec_name
 from ..models.headers import HttpHeaders
 from ..models.message import RequestHead
 from ..models.url import destination
@@ -42,7 +41,6 @@ class Request(MutableMapping[str, Any]):
         "_body",
         "_content",
         "_cookies",
-        "_form",
         "_path",
         "_query",
         "_storage",
@@ -50,6 +48,7 @@ class Request(MutableMapping[str, Any]):
         "_url",
         "app",
         "exchange",
+        "form",
         "head",
         "match_info",
         "max_body_size",
@@ -71,10 +70,10 @@ class Request(MutableMapping[str, Any]):
         self.method = self.head.method.decode()
         self.max_body_size: int | None = None  # of `read`, `text`, `json` and `post`; None for the application's
         self.response: Any = None  # the one that was prepared for it
+        self.form: FormData | None = None  # what `post` has read
         self._storage: dict[str, Any] | None = None
         self._body: bytes | None = None
         self._content: Content | None = None
-        self._form: FormData | None = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.raw_path}>"
@@ -301,17 +300,9 @@ class Request(MutableMapping[str, Any]):
     async def text(self) -> str:
         """The whole body as text: by its charset, UTF-8 if it names none.  Raises `HTTPUnsupportedMediaType` for one that Python
         does not know, `HTTPBadRequest` for bytes that do not fit, and what `read` raises."""
-        from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
+        from .content import decode_text
 
-        body = await self.read()
-        charset = self.charset or "utf-8"
-        codec = codec_name(charset)
-        if codec is None:
-            raise HTTPUnsupportedMediaType(text=f"415: the charset {charset!r} is not known")
-        try:
-            return body.decode(codec)
-        except UnicodeDecodeError:
-            raise HTTPBadRequest(text=f"400: the body is not {charset}") from None
+        return decode_text(await self.read(), self.charset or "utf-8")
 
     async def json(self, *, loads: Callable[[str], Any] = _json.loads) -> Any:
         """The whole body decoded as JSON.  Raises what `loads` raises, and what `text` raises."""
@@ -324,15 +315,15 @@ class Request(MutableMapping[str, Any]):
     async def post(self, limits: FormLimits | None = None) -> FormData:
         """The fields of a form, URL-encoded or multipart, files as `FileField`.  Empty for any other body.  May be called again.
 
-        `limits` are those of `FormLimits`, besides `max_body_size`, which is for the whole.  The files are closed when the request
-        ends.  Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than is allowed,
+        `limits` are those of `FormLimits`, besides `max_body_size`, which is for the whole.  The files are closed when the
+        request ends.  Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than is allowed,
         `HTTPUnsupportedMediaType` for a charset or coding that is not known, `BodyConsumed` if the body was read as a stream.
         """
-        if self._form is None:
+        if self.form is None:
             from .forms import DEFAULT_FORM_LIMITS, read_form
 
-            self._form = await read_form(self, limits or DEFAULT_FORM_LIMITS)
-        return self._form
+            self.form = await read_form(self, limits or DEFAULT_FORM_LIMITS)
+        return self.form
 
     async def multipart(self) -> MultipartReader:
         """The parts of a multipart body of any kind, one after the other as they come.
@@ -343,11 +334,6 @@ class Request(MutableMapping[str, Any]):
         from .forms import multipart_reader
 
         return multipart_reader(self)
-
-    async def close(self) -> None:
-        """Let go of the files that came with it: the end of the request."""
-        if self._form is not None:
-            await self._form.close()
 
     # -- its way -------------------------------------------------------------------------------------------------------
 

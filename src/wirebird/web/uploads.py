@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 from ..errors import UsageError
 from ..models.headers import HttpHeaders
@@ -39,9 +39,9 @@ def safe_filename(filename: str, default: str = "file") -> str:
         name = "_" + name
     encoded = name.encode("utf-8", "ignore")
     if len(encoded) > _MOST_NAME:
-        suffix = os.path.splitext(name)[1].encode("utf-8", "ignore")[:32]
+        suffix = PurePosixPath(name).suffix.encode("utf-8", "ignore")[:32]
         encoded = encoded[: _MOST_NAME - len(suffix)] + suffix
-    return encoded.decode("utf-8", "ignore") or default
+    return encoded.decode("utf-8", "ignore").rstrip(". ") or default
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class Spool:
             await self._do(self._file.writelines, batch)  # type: ignore[union-attr]
 
     def _open(self) -> None:
-        self._file = TemporaryFile(buffering=_BATCH)  # noqa: SIM115  (`close` closes it)
+        self._file = cast(BinaryIO, TemporaryFile(buffering=_BATCH))  # noqa: SIM115  (`close` closes it)
 
     async def _do(self, work: Callable[..., Any], *arguments: Any) -> None:
         """Have a thread do it.  A thread that has begun cannot be cancelled, so it is not forgotten."""
