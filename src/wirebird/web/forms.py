@@ -87,7 +87,8 @@ class FormData(MultiDictProxy[FormValue]):
         spools, self._spools = self._spools, []
         await _close(spools)
         for one in self.files:
-            one.file.close()
+            if not one.file.closed:
+                one.file.close()
 
 
 async def _close(spools: Iterable[Spool]) -> None:
