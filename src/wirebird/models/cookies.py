@@ -227,7 +227,7 @@ class CookieJar:
             raise InvalidHeader(f"domain {domain!r} has no hosts below it that may share a cookie", argument="domain")
         when = None if expires is None else float(expires)
         cookie = Cookie(name, value, host, path, when, bool(secure), bool(http_only), site, bool(host_only))
-        if not _keeps_promise(cookie):
+        if not keeps_promise(cookie):
             raise InvalidHeader(f"name {name!r} asks for secure, and __Host- for host_only and path '/' too", argument="name")
         return self._keep(cookie)
 
@@ -455,7 +455,7 @@ def _is_time(value: object) -> bool:
         return False
 
 
-def _keeps_promise(cookie: Cookie) -> bool:
+def keeps_promise(cookie: Cookie) -> bool:
     """Whether a cookie is what the prefix of its name says (RFC 6265bis 4.1.3); case does not matter, as servers ignore it."""
     prefix = cookie.name[:9].lower()
     if prefix.startswith("__host-"):
@@ -482,7 +482,7 @@ def _read_cookie(row: Any) -> Cookie | None:
         and (cookie.expires is None or _is_time(cookie.expires))
         and (cookie.same_site is None or cookie.same_site in ("Strict", "Lax", "None"))
         and (cookie.host_only or not _is_address(cookie.domain))
-        and _keeps_promise(cookie)
+        and keeps_promise(cookie)
     )
     if not sound:
         return None
