@@ -23,7 +23,8 @@ from test_layers import ROOT
 NAMES = """
     AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionInfo
     ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError DigestAuth Download EventStream
-    Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest
+    Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader
+    InvalidMultipart InvalidRequest
     InvalidResponse InvalidURL LimitExceeded Limits LogObserver Message MessageType MultipartForm NetrcAuth NetworkError
     PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry
     RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts

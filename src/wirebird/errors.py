@@ -21,6 +21,7 @@
     │   ├── InvalidRequest             server role: what arrived is not a request; carries the status to answer
     │   ├── InvalidResponse            client role: what arrived is not a response
     │   ├── IncompleteBody             the body ended before its framing said so
+    │   ├── InvalidMultipart           the body is not made of parts as its Content-Type says
     │   ├── DecodingError              the body is not what its Content-Encoding says
     │   ├── CorruptBody                a download is not of the size or digest that it should be
     │   ├── WebSocketError             the peer broke the rules of WebSocket; carries the close code
@@ -52,6 +53,7 @@ __all__ = [
     "DecodingError",
     "IncompleteBody",
     "InvalidHeader",
+    "InvalidMultipart",
     "InvalidRequest",
     "InvalidResponse",
     "InvalidURL",
@@ -200,6 +202,10 @@ class IncompleteBody(ProtocolError):
         super().__init__(message, peer=peer, phase=phase)
         self.received = received
         self.expected = expected
+
+
+class InvalidMultipart(ProtocolError, ValueError):
+    """A multipart body that cannot be taken apart (RFC 2046 5.1).  Also a `ValueError`."""
 
 
 class DecodingError(ProtocolError):

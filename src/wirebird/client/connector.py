@@ -251,8 +251,8 @@ class TCPConnector:
 
         `total_at` is the deadline of the request, `fresh` wants a connection that carried nothing yet, `reserved` says that a
         slot is reserved for it already, `mark` is called with the steps of a dial as they are done, `queued` the first of them,
-        `pool` is another one of this connector's than its own.  Raises `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what
-        a dial raises.
+        and with `waiting` before another request is waited for, `pool` is another one of this connector's than its own.  Raises
+        `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what a dial raises.
         """
         if self.closed:
             raise ClientClosed("the client was closed", phase="connecting")
@@ -266,6 +266,8 @@ class TCPConnector:
             pool.discard(connection)
             connection.shut()
         if not pool.reserve(key):
+            if mark is not None:
+                mark("waiting")
             connection = await pool.wait(key, timeouts, total_at)
             if connection is not None:
                 return connection

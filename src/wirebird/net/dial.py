@@ -112,7 +112,8 @@ async def dial(
     `connect_to` (see `read_connect_to`) sends the TCP connection elsewhere; name, SNI and certificate check stay those of
     `target`.  `happy_eyeballs_delay`: seconds before the next address is tried beside the last; None tries one after the other.
     `timeout`: seconds for all of it, None or 0 for no limit.  `mark` is called with the name of each step that is done: `dns` (if
-    there was a name to resolve), `connect` and `tls`.  Raises `UsageError` if TLS is wanted with what is no name.
+    there was a name to resolve), `connect` and `tls`; and before with how the name is resolved, see `NameCache.lookup`.  Raises
+    `UsageError` if TLS is wanted with what is no name.
     """
     name = ""
     if target.context is not None:
@@ -124,7 +125,7 @@ async def dial(
         async with scope:
             if target.uds is None:
                 host, port = (connect_to or {}).get((target.host.lower(), target.port), (target.host, target.port))
-                remote = await names.lookup(host, port)
+                remote = await names.lookup(host, port, mark)
                 local = await names.lookup(*target.local_addr) if target.local_addr is not None else None
                 if mark is not None and literal_address(host, port) is None:
                     mark("dns")

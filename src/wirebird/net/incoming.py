@@ -119,6 +119,7 @@ class Incoming:
         "chunk_ends",
         "complete",
         "error",
+        "patient",
         "paused",
         "received",
         "total_at",
@@ -140,6 +141,7 @@ class Incoming:
         self.paused = False
         self.complete = False
         self.error: BaseException | None = None
+        self.patient = False  # whether a reader may give up waiting, and come back
         self.trailers = b""
         self.received = 0
         self.unwanted = False
@@ -337,7 +339,7 @@ class Incoming:
             await waiter
         except asyncio.CancelledError:
             self._readers -= 1
-            if not self._readers:
+            if not self._readers and not self.patient:
                 self.drop(asyncio.CancelledError())  # the rest would arrive for nobody
             raise
         self._readers -= 1

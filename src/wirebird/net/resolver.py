@@ -188,20 +188,31 @@ class NameCache:
         """How many names are remembered, the expired ones among them until they are asked for or pushed out."""
         return len(self._entries)
 
-    async def lookup(self, host: str, port: int) -> list[AddrInfo]:
-        """The addresses of `host` as `getaddrinfo` tuples for TCP, never empty; `DNSError` with the cause if there are none."""
+    async def lookup(self, host: str, port: int, mark: Callable[[str], object] | None = None) -> list[AddrInfo]:
+        """The addresses of `host` as `getaddrinfo` tuples for TCP, never empty; `DNSError` with the cause if there are none.
+
+        `mark` is told how they are had: `dns_hit` if they are remembered, or somebody else is asking already; else `dns_miss`,
+        if there is a cache, and `dns_ask`.
+        """
         literal = literal_address(host, port)
         if literal is not None:
             return [literal]
         _check_host(host)
         if not self._use_cache:
+            if mark is not None:
+                mark("dns_ask")
             return _Entry(await self._ask(host, port), None).addresses()
         key = (host.lower(), port)
         entry = self._entries.get(key)
         if entry is not None:
             if entry.deadline is None or self._clock() < entry.deadline:
+                if mark is not None:
+                    mark("dns_hit")
                 return entry.addresses()
             del self._entries[key]
+        if mark is not None:
+            for step in ("dns_hit",) if key in self._flights else ("dns_miss", "dns_ask"):
+                mark(step)
         return await self._join(key, host, port)
 
     def clear(self) -> None:

@@ -97,7 +97,7 @@ async def dial_through(
     scope = asyncio.timeout(limit)
 
     def mark_name(phase: str) -> None:
-        if mark is not None and phase == "dns":  # how the proxy itself was reached is a part of connecting
+        if mark is not None and phase.startswith("dns"):  # how the proxy itself was reached is a part of connecting
             mark(phase)
 
     async def reach(make: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:

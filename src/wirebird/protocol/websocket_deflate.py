@@ -287,6 +287,8 @@ class Inflater:
 
         Raises `WebSocketError`: code 1009 as soon as the message is larger than `limit`, 1007 if it is no DEFLATE.
         """
+        if not payload:
+            raise _corrupt("it is empty")
         raw = self._raw
         if raw is None:
             raw = zlib.decompressobj(self._window)
@@ -296,31 +298,24 @@ class Inflater:
         # One byte more than is allowed shows that there is one, and no second.
         most = _UNLIMITED if limit is None or limit >= _UNLIMITED else limit + 1
         try:
-            if len(payload) < _SMALL:
+            if self._takeover and len(payload) < _SMALL:
                 out = raw.decompress(payload + ending, most)
                 if len(out) == most:
                     raise _too_large(limit)
-                rest = raw.unused_data
-            else:
-                out = raw.decompress(payload, most)
-                if len(out) == most:
-                    raise _too_large(limit)
                 if raw.eof:
-                    rest = raw.unused_data + ending
-                else:
-                    if raw.decompress(ending, 1):
-                        raise _corrupt("it ends within a block")
-                    rest = raw.unused_data
+                    return self._go_on(out, raw.unused_data, most)
+                return out
+            out = raw.decompress(payload, most)
+            if len(out) == most:
+                raise _too_large(limit)
             if raw.eof:
-                if rest or self._takeover:
-                    out = self._go_on(out, rest, most)
-            elif not self._takeover:
+                return self._go_on(out, raw.unused_data + ending, most)
+            # All that there is of the message has been given out, unless it was cut.
+            if raw.decompress(ending, 1) or raw.eof == self._takeover or raw.unused_data:
                 raise _corrupt("it ends within a block")
+            return out
         except zlib.error as error:
             raise _corrupt(str(error)) from None
-        if not payload:
-            raise _corrupt("it is empty")
-        return out
 
     def _go_on(self, out: bytes, rest: bytes, most: int) -> bytes:
         """The message that begins with `out`, after which there was a final block, and then `rest`, the ending included.
@@ -346,9 +341,9 @@ class Inflater:
                     raise _too_large(most - 1)
                 at += len(given) - len(raw.unused_data)
                 step *= 2
-            if raw.eof and (self._takeover or at < len(data)):
+            if at < len(data):
                 continue
-            if not self._takeover and not raw.eof:
+            if raw.eof == self._takeover:
                 raise _corrupt("it ends within a block")
             if self._takeover:
                 self._raw = raw

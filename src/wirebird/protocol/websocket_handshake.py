@@ -47,9 +47,8 @@ _SWITCH: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 # 16 bytes in base64.  The bits behind the last byte may be anything: those of the example in RFC 6455 4.1 are not zero.
 _is_key = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch
-_origin = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.\-]*+)://([A-Za-z0-9\-._~!$&'()*+,;=%]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{1,5}))?"
-).fullmatch
+# As browsers write it: names in their ASCII form, so nothing that looks like a pattern.
+_origin = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+)://([A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{1,5}))?").fullmatch
 _authority = re.compile(r"(.*?)(?::([0-9]*))?", re.DOTALL).fullmatch
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
@@ -158,8 +157,9 @@ class ServerHandshake:
                 anybody's.  Browsers send cookies along whatever page asks, and name it in Origin, so this is what keeps others
                 from speaking in a user's name.  A request without Origin comes from no page, and is taken.
 
-    The same origin is told by host and port: whether it was asked by TLS is not known behind a proxy.  Raises `UsageError` for
-    subprotocols that are not tokens or are repeated, and for what is no origin.
+    The same origin is told by host and port: whether it was asked by TLS is not known behind a proxy.  Behind one that changes
+    Host too, origins must be named.  Raises `UsageError` for subprotocols that are not tokens or are repeated, and for what is no
+    origin.
     """
 
     __slots__ = ("_origins", "deflate", "protocols")

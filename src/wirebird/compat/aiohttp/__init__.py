@@ -1,0 +1,1 @@
+"""aiohttp's interface over wirebird."""
