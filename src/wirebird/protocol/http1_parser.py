@@ -78,16 +78,12 @@ class Parser:
         self._extensions = 0
         self._empty_lines = 0  # in front of the current request
         self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
-<<<<<<< HEAD
         self._known_request: RequestHead | None = None  # the same of a server, where it had no body
-        # A head of no more bytes than this is within every limit: a field line has four of them at the least.
-=======
         self.limit_to(limits)
 
     def limit_to(self, limits: Limits) -> None:
         """Take these limits for what comes next.  A head smaller than the least of them needs no look: a field has four bytes."""
         self.limits = limits
->>>>>>> main
         self._small_head = min(limits.start_line, limits.head_size, 4 * limits.head_fields)
         self._chunk_line_limit = 16 + len(";") + limits.chunk_extension + len("\r\n")
 
