@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
     from .uploads import FileField, safe_filename
+    from .websocket import WebSocketReady, WebSocketResponse
 
 __all__ = [
     "AppKey",
@@ -45,6 +46,8 @@ __all__ = [
     "RouteTableDef",
     "StreamResponse",
     "View",
+    "WebSocketReady",
+    "WebSocketResponse",
     "delete",
     "get",
     "head",
@@ -70,15 +73,17 @@ _homes = {
     "FormLimits": "forms",
     "MultipartReader": "multipart",
     "Part": "multipart",
-    "ResponseCookie": "cookies",
-    "ResponseCookies": "cookies",
-    "safe_filename": "uploads",
     "Request": "request",
     "Response": "response",
+    "ResponseCookie": "cookies",
+    "ResponseCookies": "cookies",
     "StreamResponse": "response",
+    "WebSocketReady": "websocket",
+    "WebSocketResponse": "websocket",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
+    "safe_filename": "uploads",
 }
 
 
