@@ -129,6 +129,21 @@ class Server:
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def listeners(self) -> tuple[asyncio.Server, ...]:
+        """What it listens with, in the order in which it began to."""
+        return tuple(self._listeners)
+
+    async def start(self) -> None:
+        """Start the application, if it is not; `listen` does so too.  Raises what that raises."""
+        if not self._started:
+            self._started = True
+            try:
+                await self.app.startup(self)
+            except BaseException:
+                self._started = False
+                raise
+
     async def listen(
         self,
         host: str = "127.0.0.1",
@@ -149,13 +164,7 @@ class Server:
         if self._loop is None:
             self._loop = loop
             self.watch = Watch(loop, lambda: self.connections)
-        if not self._started:
-            self._started = True
-            try:
-                await self.app.startup(self)
-            except BaseException:
-                self._started = False
-                raise
+        await self.start()
         tls: dict[str, Any] = {} if ssl is None else {"ssl": ssl, "ssl_shutdown_timeout": _GOODBYE}
         if sock is not None:
             listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)

@@ -22,15 +22,24 @@ if TYPE_CHECKING:
     from .request import Request
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
+    from .run import run_app
+    from .runner import AppRunner, GracefulExit, ServerRunner, Site, SockSite, TCPSite, UnixSite
 
 __all__ = [
     "AppKey",
+    "AppRunner",
     "Application",
+    "GracefulExit",
     "Request",
     "Response",
     "RouteDef",
     "RouteTableDef",
+    "ServerRunner",
+    "Site",
+    "SockSite",
     "StreamResponse",
+    "TCPSite",
+    "UnixSite",
     "View",
     "delete",
     "get",
@@ -43,19 +52,28 @@ __all__ = [
     "post",
     "put",
     "route",
+    "run_app",
     "static",
     "view",
 ]
 
 _homes = {
     "AppKey": "keys",
+    "AppRunner": "runner",
     "Application": "app",
+    "GracefulExit": "runner",
     "Request": "request",
     "Response": "response",
+    "ServerRunner": "runner",
+    "Site": "runner",
+    "SockSite": "runner",
     "StreamResponse": "response",
+    "TCPSite": "runner",
+    "UnixSite": "runner",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
+    "run_app": "run",
 }
 
 
