@@ -164,8 +164,7 @@ def test_several_places_at_once(tmp_path: Path) -> None:
                 places = list(said[0].splitlines()[0].removeprefix("Running on ").split(", "))
                 assert places[1:] == [f"http://unix:{tmp_path}/a:", f"http://127.0.0.1:{sock.getsockname()[1]}"]
                 async with wirebird.HTTPClient() as client:
-                    for place in (places[0], places[2]):
-                        answers.append(await (await client.get(place)).content())
+                    answers.extend([await (await client.get(place)).content() for place in (places[0], places[2])])
                 async with wirebird.HTTPClient(wirebird.TCPConnector(uds=str(tmp_path / "a"))) as client:
                     answers.append(await (await client.get("http://localhost/")).content())
                 signal.raise_signal(signal.SIGTERM)
