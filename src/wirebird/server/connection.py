@@ -27,6 +27,7 @@ from .driver import Driver
 from .exchange import Exchange
 from .host import Host, Phase
 from .lingering import LingeringStream
+from .peer import peer_of
 from .refusal import NOBODY, is_of_client, refusal, status_of
 
 __all__ = ["ServerConnection"]
@@ -80,8 +81,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         """The transport is there."""
         super().connection_made(transport)
         host = self._host
-        name = transport.get_extra_info("peername")
-        self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "a Unix socket"
+        self.peer = peer_of(transport.get_extra_info("peername"))
         self.secure = transport.get_extra_info("sslcontext") is not None
         most = host.settings.max_connections
         if most is not None and len(host.connections) >= most:

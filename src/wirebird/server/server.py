@@ -197,7 +197,9 @@ class Server:
                 "ssl_handshake_timeout": self.settings.header_timeout or 60.0,
                 "ssl_shutdown_timeout": _GOODBYE,
             }
-        if sock is not None:
+        if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
+            listener = await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
+        elif sock is not None:  # asyncio's other method would remove the path, which may be that of other processes too
             listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)
         elif path is not None:
             listener = await loop.create_unix_server(self._accept, fspath(path), backlog=backlog, **tls)
