@@ -153,6 +153,21 @@ class Server:
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def listeners(self) -> tuple[asyncio.Server, ...]:
+        """What it listens with, in the order in which it began to."""
+        return tuple(self._listeners)
+
+    async def start(self) -> None:
+        """Start the application, if it is not; `listen` does so too.  Raises what that raises."""
+        if not self._started:
+            self._started = True
+            try:
+                await self.app.startup(self)
+            except BaseException:
+                self._started = False
+                raise
+
     async def listen(
         self,
         host: str = "127.0.0.1",
@@ -174,13 +189,7 @@ class Server:
         if self._loop is None:
             self._loop = loop
             self.watch = Watch(loop, lambda: self.connections)
-        if not self._started:
-            self._started = True
-            try:
-                await self.app.startup(self)
-            except BaseException:
-                self._started = False
-                raise
+        await self.start()
         tls: dict[str, Any] = {}
         if ssl is not None:
             tls = {
@@ -336,4 +345,6 @@ class Server:
 
 
 def _log_error(exchange: Exchange, error: BaseException) -> None:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return  # the end of the program, as it wishes
     _log.error("the application raised %s, asked for %r", type(error).__name__, exchange, exc_info=error)

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
     from .uploads import FileField, safe_filename
     from .websocket import WebSocketReady, WebSocketResponse
+    from .run import run_app
+    from .runner import AppRunner, GracefulExit, ServerRunner, Site, SockSite, TCPSite, UnixSite
 
 __all__ = [
     "AppKey",
+    "AppRunner",
     "Application",
     "Content",
     "FileField",
@@ -38,13 +41,19 @@ __all__ = [
     "FormLimits",
     "MultipartReader",
     "Part",
+    "GracefulExit",
     "Request",
     "Response",
     "ResponseCookie",
     "ResponseCookies",
     "RouteDef",
     "RouteTableDef",
+    "ServerRunner",
+    "Site",
+    "SockSite",
     "StreamResponse",
+    "TCPSite",
+    "UnixSite",
     "View",
     "WebSocketReady",
     "WebSocketResponse",
@@ -60,12 +69,14 @@ __all__ = [
     "put",
     "route",
     "safe_filename",
+    "run_app",
     "static",
     "view",
 ]
 
 _homes = {
     "AppKey": "keys",
+    "AppRunner": "runner",
     "Application": "app",
     "Content": "content",
     "FileField": "uploads",
@@ -84,6 +95,19 @@ _homes = {
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
     "safe_filename": "uploads",
+    "GracefulExit": "runner",
+    "Request": "request",
+    "Response": "response",
+    "ServerRunner": "runner",
+    "Site": "runner",
+    "SockSite": "runner",
+    "StreamResponse": "response",
+    "TCPSite": "runner",
+    "UnixSite": "runner",
+    "json_response": "response",
+    "middleware": "middleware",
+    "normalize_path_middleware": "middleware",
+    "run_app": "run",
 }
 
 
