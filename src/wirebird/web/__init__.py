@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Application
+    from .compression import compress_middleware
     from .content import Content
     from .cookies import ResponseCookie, ResponseCookies
+    from .files import FileResponse
     from .forms import FormData, FormLimits
     from .keys import AppKey
     from .middleware import middleware, normalize_path_middleware
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
     from .request import Request
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
-    from .uploads import FileField, safe_filename
-    from .websocket import WebSocketReady, WebSocketResponse
     from .run import run_app
     from .runner import AppRunner, GracefulExit, ServerRunner, Site, SockSite, TCPSite, UnixSite
+    from .uploads import FileField, safe_filename
+    from .websocket import WebSocketReady, WebSocketResponse
 
 __all__ = [
     "AppKey",
@@ -37,11 +39,12 @@ __all__ = [
     "Application",
     "Content",
     "FileField",
+    "FileResponse",
     "FormData",
     "FormLimits",
+    "GracefulExit",
     "MultipartReader",
     "Part",
-    "GracefulExit",
     "Request",
     "Response",
     "ResponseCookie",
@@ -57,6 +60,7 @@ __all__ = [
     "View",
     "WebSocketReady",
     "WebSocketResponse",
+    "compress_middleware",
     "delete",
     "get",
     "head",
@@ -68,8 +72,8 @@ __all__ = [
     "post",
     "put",
     "route",
-    "safe_filename",
     "run_app",
+    "safe_filename",
     "static",
     "view",
 ]
@@ -80,34 +84,30 @@ _homes = {
     "Application": "app",
     "Content": "content",
     "FileField": "uploads",
+    "FileResponse": "files",
     "FormData": "forms",
     "FormLimits": "forms",
+    "GracefulExit": "runner",
     "MultipartReader": "multipart",
     "Part": "multipart",
     "Request": "request",
     "Response": "response",
     "ResponseCookie": "cookies",
     "ResponseCookies": "cookies",
-    "StreamResponse": "response",
-    "WebSocketReady": "websocket",
-    "WebSocketResponse": "websocket",
-    "json_response": "response",
-    "middleware": "middleware",
-    "normalize_path_middleware": "middleware",
-    "safe_filename": "uploads",
-    "GracefulExit": "runner",
-    "Request": "request",
-    "Response": "response",
     "ServerRunner": "runner",
     "Site": "runner",
     "SockSite": "runner",
     "StreamResponse": "response",
     "TCPSite": "runner",
     "UnixSite": "runner",
+    "WebSocketReady": "websocket",
+    "WebSocketResponse": "websocket",
+    "compress_middleware": "compression",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
     "run_app": "run",
+    "safe_filename": "uploads",
 }
 
 
