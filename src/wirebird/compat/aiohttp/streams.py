@@ -54,6 +54,7 @@ class StreamReader:
     total_compressed_bytes: int | None = None
     _deadline = inf
     _expire: Callable[[], object] | None = None
+    held_by: object = None
 
     def __init__(
         self,
