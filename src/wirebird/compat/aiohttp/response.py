@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,6 @@ from weakref import ref
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
-from ...client.body import READ_AHEAD
 from ...client.chunks import ChunkReader, forget_chunks
 from ...client.response import HttpResponse
 from ...models.links import parse_links
@@ -58,26 +56,6 @@ class _Nothing:
         yield from ()
 
 
-class _Hold:
-    """What the users of a response hold, be it the response or only its content: without them it says that it was not closed."""
-
-    __slots__ = ("__weakref__", "_loop", "_shown", "closed")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop | None, shown: str) -> None:
-        self._loop = loop
-        self._shown = shown
-        self.closed = False
-
-    def __repr__(self) -> str:
-        return self._shown
-
-    def __del__(self) -> None:
-        if self.closed or self._loop is None or not self._loop.get_debug():
-            return
-        warnings.warn(f"Unclosed response {self!r}", ResourceWarning, stacklevel=1, source=self)
-        self._loop.call_exception_handler({"client_response": self, "message": "Unclosed response"})
-
-
 class ClientResponse:
     """A response.  `status`, `reason`, `headers` and so on are there; the body is read with `read`, `text` or `json`, or from
     `content` bit by bit.
@@ -89,8 +67,6 @@ class ClientResponse:
     status: int = 0
     reason: str | None = None
     content: StreamReader = EMPTY_PAYLOAD
-    _closed = True  # until it was made whole
-    _hold: _Hold | None = None
 
     def __init__(
         self,
@@ -133,11 +109,8 @@ class ClientResponse:
         self.status = response.status_code
         self.reason = response.reason
         self._headers = CIMultiDictProxy(response.headers)
-        self._hold = _Hold(self._loop, f"<ClientResponse({self.url}) [{self.status}]>")
-        self._hold.closed = 0 <= response.head.length <= READ_AHEAD  # its connection is used again, whatever becomes of it
         deadline = response.request.deadline
         self.content = StreamReader.over(ChunkReader(response), limit, deadline, response.abandon)
-        self.content.held_by = self._hold  # who reads it needs no more of the response
         response.on_end(_when_ended(self))
         if not read_until_eof and response.head.length == UNTIL_CLOSE:
             response.abandon()
@@ -279,8 +252,6 @@ class ClientResponse:
             self.content.set_exception(ClientConnectionError("Connection closed"))
         self._released = self._closed = True
         self._session = None
-        if self._hold is not None:
-            self._hold.closed = True
 
     async def wait_for_close(self) -> None:
         """The same as `release`."""
@@ -397,12 +368,10 @@ def _link(link: dict[str, str]) -> MultiDict[str | URL]:
 
 def _when_ended(response: ClientResponse) -> Callable[[], None]:
     """What the body tells its end to, which must not keep the response: one that nobody holds is to be noticed."""
-    response_ref, content_ref, hold_ref = ref(response), ref(response.content), ref(response._hold)
+    response_ref, content_ref = ref(response), ref(response.content)
     below = response.response._incoming
 
     def ended() -> None:
-        if (hold := hold_ref()) is not None:
-            hold.closed = True
         content = content_ref()
         if content is not None and (below is None or below.error is None):
             content.arrived()

@@ -54,7 +54,6 @@ class StreamReader:
     total_compressed_bytes: int | None = None
     _deadline = inf
     _expire: Callable[[], object] | None = None
-    held_by: object = None
 
     def __init__(
         self,
