@@ -13,12 +13,14 @@ from __future__ import annotations
 import ast
 import asyncio
 import base64
+import gc
 import hashlib
 import importlib
 import inspect
 import json
 import socket
 import ssl
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -173,3 +175,8 @@ def seed(request: pytest.FixtureRequest, place: ProgramOrigin, monkeypatch: pyte
         pytest.importorskip("aiohttp")
         lead_aiohttp(place, monkeypatch)
     yield AiohttpSeed(request.param, place)
+    if request.param == "aiohttp":
+        # It does not wait for what it closes, and a loop that ends at once leaves that to the collector, which would say so.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()

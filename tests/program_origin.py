@@ -15,6 +15,7 @@ import socket
 import ssl
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ class ProgramResolver:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+@cache
+def _authority() -> tuple[bytes, ssl.SSLContext]:
+    """The certificate of a certification authority, and the context of a server that it vouches for; one for all tests."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(*HOSTS).configure_cert(context)
+    return authority.cert_pem.bytes(), context
 
 
 class ProgramOrigin(Aside):
@@ -107,10 +117,8 @@ class ProgramOrigin(Aside):
             self.call(one.release.set)
 
     async def serve(self) -> None:
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert(*HOSTS).configure_cert(context)
+        authority, context = _authority()
+        (self.folder / "ca.pem").write_bytes(authority)
         plain, secure = Origin(), Origin(tls=context)
         self.origins = [plain, secure]
         for one in self.origins:

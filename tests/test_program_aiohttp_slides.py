@@ -27,4 +27,4 @@ def test_slides_countasync(capsys):
     assert lines == ["One"] * 3 + ["Two"] * 3
     elapsed = re.search(r"slides_countasync.py executed in ([\d.]+) seconds\.$", last)
     assert elapsed is not None
-    assert 1 <= float(elapsed[1]) < 2.5
+    assert 1 <= float(elapsed[1]) < 2.9  # three seconds, if one waited for the other

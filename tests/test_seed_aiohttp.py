@@ -464,10 +464,9 @@ def test_total(seed: AiohttpSeed):
     """S3-63, S3-64: it covers the body too."""
 
     async def use(session):
-        limit = seed.aiohttp.ClientTimeout(total=0.1)
         with pytest.raises(asyncio.TimeoutError):
-            await session.get(f"{HTTPBIN}/silent", timeout=limit)
-        async with session.get(f"{HTTPBIN}/held?first=10", timeout=limit) as response:
+            await session.get(f"{HTTPBIN}/silent", timeout=seed.aiohttp.ClientTimeout(total=0.05))
+        async with session.get(f"{HTTPBIN}/held?first=10", timeout=seed.aiohttp.ClientTimeout(total=0.5)) as response:
             with pytest.raises(asyncio.TimeoutError):
                 await response.read()
 
@@ -478,13 +477,13 @@ def test_total_for_a_slow_consumer(seed: AiohttpSeed):
     """S3-64: the time is used up by whoever is slow; what is here as a whole may be read at leisure."""
 
     async def use(session):
-        limit = seed.aiohttp.ClientTimeout(total=0.2)
+        limit = seed.aiohttp.ClientTimeout(total=0.5)
         async with (
             session.get(f"{HTTPBIN}/held?first=1000", timeout=limit) as late,
             session.get(f"{HTTPBIN}/bytes/1000", timeout=limit) as whole,
         ):
             assert await late.content.read(1) == await whole.content.read(1) == pattern(1)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.6)
             with pytest.raises(asyncio.TimeoutError):
                 await late.content.read(1)
             with pytest.raises(asyncio.TimeoutError):
@@ -499,12 +498,12 @@ def test_sock_read(seed: AiohttpSeed):
 
     async def use(session):
         with pytest.raises(seed.aiohttp.ServerTimeoutError):
-            await session.get(f"{HTTPBIN}/silent")
+            await session.get(f"{HTTPBIN}/silent", timeout=seed.aiohttp.ClientTimeout(sock_read=0.05))
         async with session.get(f"{HTTPBIN}/held?first=10") as response:
             with pytest.raises(seed.aiohttp.SocketTimeoutError):
                 await response.read()
 
-    seed.with_session(use, timeout=seed.aiohttp.ClientTimeout(sock_read=0.1))
+    seed.with_session(use, timeout=seed.aiohttp.ClientTimeout(sock_read=0.4))
 
 
 def test_connect(seed: AiohttpSeed):
@@ -512,11 +511,9 @@ def test_connect(seed: AiohttpSeed):
 
     async def main():
         connector = seed.aiohttp.TCPConnector(limit=1)
-        timeout = seed.aiohttp.ClientTimeout(connect=0.1)
-        async with seed.aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            async with session.get(f"{HTTPBIN}/held?first=10"):
-                with pytest.raises(seed.aiohttp.ConnectionTimeoutError):
-                    await session.get(f"{HTTPBIN}/get")
+        async with seed.aiohttp.ClientSession(connector=connector) as session, session.get(f"{HTTPBIN}/held?first=10"):
+            with pytest.raises(seed.aiohttp.ConnectionTimeoutError):
+                await session.get(f"{HTTPBIN}/get", timeout=seed.aiohttp.ClientTimeout(connect=0.1))
 
     run(main)
 

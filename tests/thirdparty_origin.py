@@ -1,7 +1,8 @@
 """What the programs in `tests/thirdparty/` talk to: files, answers that fail at first, and a GraphQL service with subscriptions.
 
     /files/…                     files: links, ranges, HEAD, PUT and POST; what is stored can be read
-    /times/{name}/{n}            n times 503 or `?status=`, with `?drop=1` a broken connection; then how often
+    /times/{name}/{n}            n times 503 or `?status=`, with `?drop=1` a broken connection; then the attempt, as text or with
+                                 `?json=1` as JSON
     /graphql                     queries, lists of them, uploads (the multipart request specification), subscriptions in parts
     /moved /broken               302 to a file; a body that is cut
     /packed /whole               a file that is compressed; one without ranges

@@ -44,7 +44,7 @@ def stand_in() -> None:
     package = import_module(_PACKAGE)
     if sys.modules.get("aiohttp") is package:
         return
-    for name in sys.modules:
+    for name in list(sys.modules):
         if name.partition(".")[0] == "aiohttp":
             raise UsageError(f"{name} has been imported already: stand_in() comes before whatever imports aiohttp")
     modules = {"aiohttp": package}
