@@ -176,7 +176,7 @@ def seed(request: pytest.FixtureRequest, place: ProgramOrigin, monkeypatch: pyte
         lead_aiohttp(place, monkeypatch)
     yield AiohttpSeed(request.param, place)
     if request.param == "aiohttp":
-        # It does not wait for what it closes, and a loop that ends at once leaves that to the collector, which would say so.
+        # Some examples keep a response that they never let go of: aiohttp says so, whenever it is collected.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
