@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .connection import ServerConnection
+    from ..net.stream import Stream
 
 __all__ = ["FileSending", "can_send_files"]
 
@@ -32,16 +32,15 @@ def can_send_files(transport: asyncio.Transport) -> bool:
 
 
 class FileSending:
-    """Sends `count` bytes of `file` from `offset` on, in place of the transport, and lets the connection write again when it
-    ends:
+    """Sends `count` bytes of `file` from `offset` on, in place of the transport, and lets the connection write again in the end.
 
-    all is sent, the file has no more, or cannot be sent this way.  `sent` counts what was.  An error of the socket aborts the
-    connection.
+    That comes when all is sent, or the file has no more, or cannot be sent this way; `sent` counts what was.  An error of the
+    socket aborts the connection.
     """
 
     __slots__ = ("_connection", "_count", "_file", "_offset", "_socket", "sent")
 
-    def __init__(self, connection: ServerConnection, file: int, offset: int, count: int) -> None:
+    def __init__(self, connection: Stream, file: int, offset: int, count: int) -> None:
         self._connection = connection
         self._file = file
         self._offset = offset

@@ -165,7 +165,7 @@ class FileResponse(StreamResponse):
         headers = self.headers
         if file.varies:
             add_vary(headers, "Accept-Encoding")
-        if file.coding is None and self.compression is None:
+        if file.coding is None and self.coding is None:
             await self._refuse(request, 406)
             return
         is_coded = file.coding not in (None, "identity")
@@ -181,9 +181,9 @@ class FileResponse(StreamResponse):
         parts: list[ByteRange] = [ByteRange(0, file.size)]
         if self._status == 200 and request.method in ("GET", "HEAD"):
             clock = time()
-            ranged = self.compression is None or self.compression.choose(request, self) is None
+            ranged = self.coding is None or self.coding.choose(request.headers, 200, headers) is None
             if ranged:
-                self.compression = None
+                self.coding = None
             elif "etag" in headers:
                 headers["ETag"] = weak_tag(headers["etag"])  # as it will be, when it is compressed
             modified = parse_http_date(headers.get("last-modified", ""), clock)
@@ -221,7 +221,7 @@ class FileResponse(StreamResponse):
             segments = [*segments, parts_end(boundary)]
         self._length = sum(len(one) if isinstance(one, bytes) else one.stop - one.start for one in segments)
         await request.app.prepare_response(request, self)
-        if file.data is not None and self.compression is None:
+        if file.data is not None and self.coding is None:
             data = file.data
             body = b"".join([one if isinstance(one, bytes) else data[one.start : one.stop] for one in segments])
             self.prepared = self.eof_sent = True
@@ -275,7 +275,7 @@ class FileResponse(StreamResponse):
 
     async def _finish(self, request: Request, status: int, body: bytes) -> None:
         self.set_status(status)
-        self.compression = None
+        self.coding = None
         self._length = len(body)
         await request.app.prepare_response(request, self)
         self.prepared = self.eof_sent = True
