@@ -355,12 +355,14 @@ def test_settings_of_the_middleware(tmp_path: Path) -> None:
 def test_the_middleware_and_a_folder(tmp_path: Path) -> None:
     for name in ("a.txt", "a.png"):
         (tmp_path / name).write_text(TEXT)
+    (tmp_path / "small.txt").write_text("x" * 1023)
     app = site(web.static("/s", tmp_path), middlewares=[web.compress_middleware()])
 
     async def main() -> None:
         async with serving(app) as server:
             text = await get(server, "/s/a.txt", ALL)
             assert (text.headers["content-encoding"], plain(text)) == ("zstd", TEXT.encode())
+            assert (await get(server, "/s/small.txt", ALL)).body == b"x" * 1023
             image = await get(server, "/s/a.png", ALL)
             assert (image.body, "content-encoding" in image.headers, "vary" in image.headers) == (TEXT.encode(), False, False)
 

@@ -67,7 +67,7 @@ def check(main: Callable[[TestServer], Awaitable[None]], folder: Path, prefix: s
 # -- files -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("prefix", ["/s", "/s/", "/", "/deep/er"])
+@pytest.mark.parametrize("prefix", ["/s", "/s/", "/", "/deep/er", "/with%20space"])
 def test_files(prefix: str, folder: Path) -> None:
     base = prefix.rstrip("/")
 
@@ -225,6 +225,16 @@ def test_links(folder: Path) -> None:
 
     check(inside, folder, show_index=True)
     check(followed, folder, show_index=True, follow_symlinks=True)
+
+
+def test_the_type_of_a_link_goes_by_its_name(folder: Path) -> None:
+    (folder / "app.js").symlink_to("sub/3f786850")
+    (folder / "sub" / "3f786850").write_bytes(b"x")
+
+    async def main(server: TestServer) -> None:
+        assert (await get(server, "/s/app.js")).headers["content-type"] == "text/javascript"
+
+    check(main, folder)
 
 
 def test_a_link_as_the_folder_itself(folder: Path, tmp_path: Path) -> None:

@@ -46,7 +46,11 @@ class FileSending:
         self._offset = offset
         self._count = count
         self.sent = 0
-        self._socket = os.dup(connection.transport.get_extra_info("socket").fileno())  # type: ignore[union-attr]
+        try:
+            self._socket = os.dup(connection.transport.get_extra_info("socket").fileno())  # type: ignore[union-attr]
+        except OSError:  # too many are open: the file will be read
+            self._socket = -1
+            return
         connection.pause_writing()
         self._proceed()
         if self._socket >= 0:

@@ -52,10 +52,12 @@ def add_vary(headers: HttpHeaders, name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """How one response is compressed: `force` is a coding that is used whatever the client says, `level` the library's own."""
+    """How one response is compressed: `force` is a coding that is used whatever the client says, `level` the library's own;
+    a file of less than `min_size` bytes is left as it is."""
 
     force: str | None = None
     level: int | None = None
+    min_size: int = 0
     codings: tuple[str, ...] = CODINGS
 
     def __post_init__(self) -> None:

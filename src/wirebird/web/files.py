@@ -181,6 +181,8 @@ class FileResponse(StreamResponse):
         parts: list[ByteRange] = [ByteRange(0, file.size)]
         if self._status == 200 and request.method in ("GET", "HEAD"):
             clock = time()
+            if self.coding is not None and file.size < self.coding.min_size:
+                self.coding = None
             ranged = self.coding is None or self.coding.choose(request.headers, 200, headers) is None
             if ranged:
                 self.coding = None
@@ -228,7 +230,7 @@ class FileResponse(StreamResponse):
             await self._send_whole(request, body)
             return
         await self._start(request, self._length)
-        if request.exchange.has_body():
+        if request.method != "HEAD":
             for index, segment in enumerate(segments):
                 if isinstance(segment, bytes):
                     await self.write(segment)

@@ -96,7 +96,7 @@ def compress_middleware(
     Raises `UsageError`.
     """
     check_count("min_size", min_size, 0, "a number of bytes")
-    compression = Compression(level=level, codings=() if isinstance(codings, str) else tuple(codings))
+    compression = Compression(level=level, min_size=min_size, codings=() if isinstance(codings, str) else tuple(codings))
 
     def mark(response: StreamResponse) -> None:
         # What is no StreamResponse is not for a middleware to complain of.

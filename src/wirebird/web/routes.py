@@ -106,7 +106,7 @@ class StaticDef:
         from .static_folder import StaticFolder
 
         folder = StaticFolder(router, self.prefix, self.path, **self.options)
-        router.mount(self.prefix, folder)
+        router.mount(folder.path, folder)  # as paths are matched: decoded
         return folder
 
 

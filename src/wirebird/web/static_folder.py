@@ -55,8 +55,8 @@ _is_device = re.compile(
 ).fullmatch
 # NUL, other controls, the backslash, which separates there too, a drive, and surrogates, as which `%2F` comes (`routing.py`).
 _is_unsafe = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|^[A-Za-z]:").search
-# What else means something other than itself there.
-_is_odd = re.compile(r'[:*?"<>|]|[. ]$').search if os.name == "nt" else re.compile(r"(?!)").search
+# What else means something other than itself there; `GIT~1` is another name of `.git`.
+_is_odd = re.compile(r'[:*?"<>|]|[. ]$|~[0-9]').search if os.name == "nt" else re.compile(r"(?!)").search
 
 
 def safe_names(filename: str, *, hidden: bool) -> list[str] | None:
@@ -250,17 +250,22 @@ class StaticFolder(Resource):
         if not path.is_dir():
             if slash:
                 raise HTTPNotFound
-            return open_file(str(path), accept, follow=self.follow_symlinks)
+            return self._open(path, names, accept)
         if not slash and (self._index or self.show_index):
             return None
         for name in self._index:
             try:
-                return open_file(str(self._resolve([*names, name])), accept, follow=self.follow_symlinks)
+                return self._open(self._resolve([*names, name]), [*names, name], accept)
             except (FileNotFoundError, HTTPNotFound):
                 continue
         if not self.show_index:
             raise HTTPForbidden
         return self._entries(path)
+
+    def _open(self, path: Path, names: list[str], accept: list[str] | None) -> OpenedFile:
+        opened = open_file(str(path), accept, follow=self.follow_symlinks)
+        opened.path = str(self._root.joinpath(*names))  # its type goes by the name that was asked for
+        return opened
 
     def _resolve(self, names: list[str]) -> Path:
         """Where that is; outside of the folder, nothing is."""
