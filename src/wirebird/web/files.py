@@ -32,7 +32,7 @@ from .response import StreamResponse
 if TYPE_CHECKING:
     from .request import Request
 
-__all__ = ["CHUNK_SIZE", "FileResponse", "media_type"]
+__all__ = ["CHUNK_SIZE", "FileResponse", "media_type", "response_of"]
 
 CHUNK_SIZE: Final = 262144
 """Bytes that are read at once where the operating system does not send the file itself."""
@@ -113,7 +113,7 @@ class FileResponse(StreamResponse):
         status: int = 200,
         reason: str | None = None,
         headers: HeadersLike | None = None,
-        chunk_size: int = CHUNK_SIZE,
+        chunk_size: int = 262144,
         precompressed: bool = True,
     ) -> None:
         super().__init__(status=status, reason=reason, headers=headers)
@@ -127,13 +127,6 @@ class FileResponse(StreamResponse):
         self._opened: OpenedFile | None = None
         if "content-type" not in self.headers:
             self.headers["Content-Type"] = media_type(name)
-
-    @classmethod
-    def of(cls, file: OpenedFile, *, headers: HeadersLike | None, chunk_size: int) -> FileResponse:
-        """One of a file that is open already."""
-        response = cls(file.path, headers=headers, chunk_size=chunk_size)
-        response._opened = file
-        return response
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -282,3 +275,10 @@ class FileResponse(StreamResponse):
         await request.app.prepare_response(request, self)
         self.prepared = self.eof_sent = True
         await self._send_whole(request, body)
+
+
+def response_of(file: OpenedFile, headers: HeadersLike | None, chunk_size: int) -> FileResponse:
+    """The response that sends a file which is open already."""
+    response = FileResponse(file.path, headers=headers, chunk_size=chunk_size)
+    response._opened = file
+    return response

@@ -28,7 +28,7 @@ from ..errors import UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
 from ..models.numbers import check_count
 from .exceptions import HTTPForbidden, HTTPMethodNotAllowed, HTTPNotFound, HTTPPermanentRedirect
-from .files import CHUNK_SIZE, FileResponse
+from .files import CHUNK_SIZE, response_of
 from .opened_file import OpenedFile, open_file, status_of
 from .response import Response, StreamResponse
 from .routing import MatchInfo, Resource, Route
@@ -129,7 +129,7 @@ class StaticFolder(Resource):
         hidden: bool = False,
         precompressed: bool = True,
         headers: HeadersLike | None = None,
-        chunk_size: int = CHUNK_SIZE,
+        chunk_size: int = 262144,
     ) -> None:
         if not isinstance(prefix, str) or not prefix.startswith("/") or "{" in prefix or "}" in prefix:
             raise UsageError(f"prefix must begin with a slash and have no patterns, not {prefix!r}", argument="prefix")
@@ -237,7 +237,7 @@ class StaticFolder(Resource):
                 raise
             raise (HTTPForbidden if status == 403 else HTTPNotFound)() from None
         if isinstance(found, OpenedFile):
-            return FileResponse.of(found, headers=self._headers, chunk_size=self._chunk_size)
+            return response_of(found, self._headers, self._chunk_size)
         if found is None:
             query = request.rel_url.raw_query_string
             path = str(self._url_of(names)).rstrip("/")
