@@ -292,8 +292,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         exchange = self.exchange
         if exchange is not None and self._conclude(exchange, error):
             self._next()
-        if self.transport is None:
-            self._driver.stop()
 
     def _next(self) -> None:
         """Go on with what has arrived behind the last request."""
@@ -329,6 +327,8 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._tell(exchange)
         if self.phase is not SERVING:
             self.orphan_ended(exchange.websocket, error)
+            if self.transport is None:
+                self._driver.stop()
             return False
         if not exchange.keep_alive or self._fault is not None or not exchange.finished:
             self.linger(exchange.head.keep_alive)

@@ -233,6 +233,7 @@ class Server:
         finally:
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
             try:
                 await self._shut_down(grace, hurry)
             finally:
@@ -328,6 +329,8 @@ class Server:
         if self._loop is not None:
             self.watch.stop()
         self._unlink()
+        for _ in range(2):
+            await asyncio.sleep(0)  # a handshake that was broken off closes its socket in a turn of its own
 
     def _unlink(self) -> None:
         paths, self._paths = self._paths, []
