@@ -81,42 +81,25 @@ class Exchange:
     the client, None if there are none.
     """
 
-    __slots__ = (
-        "_body",
-        "_head",
-        "_whole",
-        "_writer",
-        "began",
-        "begun",
-        "connection",
-        "finished",
-        "head",
-        "keep_alive",
-        "left",
-        "seen",
-        "sent",
-        "status",
-        "upgraded",
-        "websocket",
-    )
+    # No slots: most of these keep their first value in a small request, and so they cost it nothing.
+    begun = False
+    finished = False
+    upgraded = False
+    status = 0
+    sent = 0
+    left: Callable[[bool], None] | None = None
+    seen: Seen | None = None
+    websocket: WebSocket | None = None
+    _body: Incoming | None = None
+    _head = b""  # of the response, not written yet: it leaves with what comes first
+    _writer: Writer | None = None  # None where the response has no body
 
     def __init__(self, connection: Channel, head: RequestHead, whole: bytes | None, began: float) -> None:
         self.connection = connection
         self.head = head
         self.began = began
         self.keep_alive = head.keep_alive
-        self.begun = False
-        self.finished = False
-        self.upgraded = False
-        self.status = 0
-        self.sent = 0
-        self.left: Callable[[bool], None] | None = None
-        self.seen: Seen | None = None
-        self.websocket: WebSocket | None = None
         self._whole = whole  # the body, if it is here already
-        self._body: Incoming | None = None
-        self._head = b""  # of the response, not written yet: it leaves with what comes first
-        self._writer: Writer | None = None  # None where the response has no body
 
     def __repr__(self) -> str:
         return f"<Exchange {self.head.method.decode()} {self.head.target.decode('latin-1')} {self.status or 'unanswered'}>"

@@ -96,7 +96,7 @@ class LingeringStream(PacedStream):
 
     def write(self, data: bytes) -> None:
         """Write, if there is somebody to read it."""
-        if self.transport is not None and not self.transport.is_closing():
+        if not self.closing and self.transport is not None:
             self.transport.write(data)
 
     def broken(self) -> WirebirdError:
