@@ -18,7 +18,8 @@ from web_wire import ask, chunked, line, request, serving
 from wirebird import HTTPClient, web
 from wirebird.errors import BodyConsumed, UsageError, WirebirdError
 from wirebird.net.incoming import Incoming
-from wirebird.web.content import MAX_LINE, Content
+from wirebird.web.byte_stream import MAX_LINE
+from wirebird.web.content import Content
 
 TEXT = b"one\ntwo\r\n\nthree" * 10
 

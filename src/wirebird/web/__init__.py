@@ -17,17 +17,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Application
+    from .content import Content
+    from .cookies import ResponseCookie, ResponseCookies
+    from .forms import FormData, FormLimits
     from .keys import AppKey
     from .middleware import middleware, normalize_path_middleware
+    from .multipart import MultipartReader, Part
     from .request import Request
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
+    from .uploads import FileField, safe_filename
 
 __all__ = [
     "AppKey",
     "Application",
+    "Content",
+    "FileField",
+    "FormData",
+    "FormLimits",
+    "MultipartReader",
+    "Part",
     "Request",
     "Response",
+    "ResponseCookie",
+    "ResponseCookies",
     "RouteDef",
     "RouteTableDef",
     "StreamResponse",
@@ -43,6 +56,7 @@ __all__ = [
     "post",
     "put",
     "route",
+    "safe_filename",
     "static",
     "view",
 ]
@@ -50,6 +64,15 @@ __all__ = [
 _homes = {
     "AppKey": "keys",
     "Application": "app",
+    "Content": "content",
+    "FileField": "uploads",
+    "FormData": "forms",
+    "FormLimits": "forms",
+    "MultipartReader": "multipart",
+    "Part": "multipart",
+    "ResponseCookie": "cookies",
+    "ResponseCookies": "cookies",
+    "safe_filename": "uploads",
     "Request": "request",
     "Response": "response",
     "StreamResponse": "response",
