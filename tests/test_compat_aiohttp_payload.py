@@ -10,6 +10,7 @@ import io
 import json
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -476,6 +477,37 @@ def test_a_cancellation_arrives_where_it_waits() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert seen == ["cancelled"]
+
+    asyncio.run(look())
+
+
+def test_another_task_cannot_write() -> None:
+    async def look() -> None:
+        async def split(writer: Any) -> None:
+            await writer.write(b"1")
+            await asyncio.gather(writer.write(b"2"))
+
+        pieces = written(split)
+        assert await anext(pieces) == b"1"
+        with pytest.raises(UsageError):
+            await anext(pieces)
+
+    asyncio.run(look())
+
+
+def test_a_time_limit_around_a_piece() -> None:
+    async def look() -> None:
+        async def limited(writer: Any) -> None:
+            async with asyncio.timeout(0.01):
+                await writer.write(b"1")
+
+        async def consume() -> None:
+            async with aclosing(written(limited)) as pieces:
+                async for _ in pieces:
+                    await asyncio.get_running_loop().create_future()  # a peer that takes nothing
+
+        with pytest.raises(TimeoutError):
+            await asyncio.create_task(consume())
 
     asyncio.run(look())
 

@@ -17,9 +17,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from origin import Asked, Origin, Wire, run
+from proxies import HttpProxy
 from wirebird import HTTPClient, Request, TCPConnector, Timeouts, WirebirdError
 from wirebird.compat.aiohttp import tracing as ours
 from wirebird.compat.aiohttp.signal import Signal
+from wirebird.testing import ThrowawayTLS
 
 theirs = importlib.import_module("aiohttp.tracing")
 SIGNALS = [name for name in vars(theirs.TraceConfig) if name.startswith("on_")]
@@ -389,6 +391,29 @@ def test_calls_within_calls_have_their_own_tracer() -> None:
             for context in ("inner", "outer")
         }
         assert names == {"inner": 1, "outer": 1}
+
+    run(main)
+
+
+@pytest.mark.parametrize("through", ["plain", "tunnel"])
+def test_by_way_of_a_proxy_its_name_is_what_is_resolved(through: str) -> None:
+    async def main() -> None:
+        told: list[Any] = []
+        certificates = ThrowawayTLS()
+        tls = certificates.server if through == "tunnel" else None
+        async with Origin(tls=tls) as origin, HttpProxy() as proxy:
+            one = Session([config(ours, told)], ssl=certificates.client)
+            async with one.client:
+                url = origin.url("/bytes/3", host="127.0.0.1" if through == "plain" else "localhost")
+                await one.request("GET", url, proxy=f"http://localhost:{proxy.port}")
+        assert [(name, facts.get("host")) for name, facts, _ in told][1:-2] == [
+            ("connection_create_start", None),
+            ("dns_cache_miss", "localhost"),
+            ("dns_resolvehost_start", "localhost"),
+            ("dns_resolvehost_end", "localhost"),
+            ("connection_create_end", None),
+            ("request_headers_sent", None),
+        ]
 
     run(main)
 

@@ -70,6 +70,8 @@ def close_code(call: Callable[[], object]) -> int:
         ("f348cdc9c90700 f348cdc9c90700 00", b"HelloHello"),  # 7.2.1: several final blocks
         ("f348cdc9c90700 f248cdc9c90700", b"HelloHello"),  # and one that is not behind one that is
         ("0300 0300 0300 00", b""),
+        ("01", b""),  # 7.2.1: the block without compression at the end may be a final one
+        ("f348cdc9c9070001", b"Hello"),
     ],
 )
 def test_the_vectors_inflate(payload: str, message: bytes, takeover: bool) -> None:
@@ -403,6 +405,9 @@ def test_sets_of_data_in_one_message() -> None:
     [
         b"",
         b"\x07",  # block type 3
+        b"\x01\x04\x00\xfb\xff",  # what is put behind it becomes a block's content
+        b"\x01\x06\x00\xf9\xffab",
+        finished(b"Hello") + b"\x01\x0a\x00\xf5\xff",
         b"\xff" * 10,
         b"\xff" * 5000,
         bytes.fromhex("0005000000") + b"Hello\x00",  # a length and its complement

@@ -155,7 +155,7 @@ def _handshake(proxy: Proxy, host: str, port: int, limits: Limits) -> Handshake:
     if proxy.is_socks:
         return Socks5(host, port, proxy.user, proxy.password)
     # The zone of a link-local address means something on this machine only (RFC 6874 4).
-    return Connect(peer_name(host.partition("%")[0], port), proxy.credentials, limits)
+    return Connect(peer_name(host.partition("%")[0], port), proxy.credentials, limits, proxy.headers)
 
 
 def _mend(transport: asyncio.Transport) -> None:

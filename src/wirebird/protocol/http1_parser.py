@@ -8,10 +8,8 @@ An event is a head, a piece of body as `bytes`, or an `End`, which carries the t
 after its `End` the parser is `DONE` and keeps what arrived behind it in `leftover`, until `expect` (client) or `proceed` (server)
 asks for the next.  The outcome is the same for every segmentation of the input, errors included; after an error the parser is
 `FAILED` for good.
-
-Two things are there for speed.  The last head is remembered: a response that starts with the very same bytes shares its parsed
-form (a server that is asked the same thing repeats its head until the Date moves on).  And the bytes of a body of known length
-may be received elsewhere, straight into their final place, and only be counted here with `advance`.
+The last head is remembered: a response that starts with the same bytes shares its parsed form.  The bytes of a body of known
+length may be received elsewhere, in their final place, and only be counted here with `advance`.
 """
 
 from __future__ import annotations
@@ -30,6 +28,9 @@ __all__ = ["Parser"]
 
 READY, HEAD, SIZED, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, TO_EOF, DONE, TUNNELLING, FAILED = State
 
+
+# A longer request is not remembered: what a client may have kept here, it could have kept on each of its connections.
+_WORTH_KEEPING: Final = 2048
 
 # RFC 9112 6.3, steps 1 and 2: after these the head alone does not say where the response ends.
 _FRAMED_BY_METHOD: Final = frozenset({b"HEAD", b"CONNECT"})
@@ -66,7 +67,6 @@ class Parser:
 
     def __init__(self, *, server: bool, limits: Limits = DEFAULT_LIMITS) -> None:
         self.server = server
-        self.limits = limits
         self.state: State = HEAD if server else DONE
         self.left = 0  # bytes that the current body or chunk still lacks
         self.received = 0  # bytes of the current body so far
@@ -77,6 +77,11 @@ class Parser:
         self._informational = 0
         self._extensions = 0
         self._empty_lines = 0  # in front of the current request
+        self.limit_to(limits)
+
+    def limit_to(self, limits: Limits) -> None:
+        """Take these limits for what comes next.  A head smaller than the least of them needs no look: a field has four bytes."""
+        self.limits = limits
         self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
         self._known_request: RequestHead | None = None  # the same of a server, where it had no body
         # A head of no more bytes than this is within every limit: a field line has four of them at the least.
@@ -89,7 +94,7 @@ class Parser:
 
     # -- what comes next -----------------------------------------------------------------------------------------------
 
-    def expect(self, method: bytes, *, switching: bool = False) -> None:
+    def expect(self, method: bytes, switching: bool = False) -> None:
         """Client role: a request with this method was sent, its response comes next.
 
         `switching` says that the request offered to switch protocols, so that 101 is an answer (RFC 9110 15.2.2).
@@ -120,9 +125,9 @@ class Parser:
         """Client role: whether a response is awaited of which not a byte has arrived."""
         return (self.state is READY or self.state is HEAD) and not self._pending and not self._informational
 
-    def is_begun(self) -> bool:
-        """Server role: whether a part of a head has arrived."""
-        return self.state is HEAD and bool(self._pending)
+    def begun(self) -> int:
+        """Server role: how many bytes are here of a head that is not complete."""
+        return len(self._pending) if self.state is HEAD else 0
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -174,11 +179,7 @@ class Parser:
         self.state = FAILED
         if state is READY or state is HEAD:
             raise IncompleteBody("the connection ended before the head was complete")
-        expected = self.received + self.left if state is SIZED else None
-        of = "" if expected is None else f" of {expected}"
-        raise IncompleteBody(
-            f"the connection ended after {self.received}{of} bytes of body", received=self.received, expected=expected
-        )
+        raise IncompleteBody.after(self.received, self.left if state is SIZED else None)
 
     # -- the machine ---------------------------------------------------------------------------------------------------
 
@@ -254,7 +255,8 @@ class Parser:
         if self.server:
             request = parse_request_head(raw)
             events.append(request)
-            self._known_request = request if request.length == 0 and request.method != b"CONNECT" else None
+            small = request.size <= _WORTH_KEEPING
+            self._known_request = request if small and request.length == 0 and request.method != b"CONNECT" else None
             self._begin_body(TUNNEL if request.method == b"CONNECT" else request.length, events)
             return pos
         response = parse_response_head(raw, self._method)

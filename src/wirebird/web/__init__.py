@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
     from .uploads import FileField, safe_filename
+    from .websocket import WebSocketReady, WebSocketResponse
+    from .run import run_app
+    from .runner import AppRunner, GracefulExit, ServerRunner, Site, SockSite, TCPSite, UnixSite
 
 __all__ = [
     "AppKey",
+    "AppRunner",
     "Application",
     "Content",
     "FileField",
@@ -37,14 +41,22 @@ __all__ = [
     "FormLimits",
     "MultipartReader",
     "Part",
+    "GracefulExit",
     "Request",
     "Response",
     "ResponseCookie",
     "ResponseCookies",
     "RouteDef",
     "RouteTableDef",
+    "ServerRunner",
+    "Site",
+    "SockSite",
     "StreamResponse",
+    "TCPSite",
+    "UnixSite",
     "View",
+    "WebSocketReady",
+    "WebSocketResponse",
     "delete",
     "get",
     "head",
@@ -57,12 +69,14 @@ __all__ = [
     "put",
     "route",
     "safe_filename",
+    "run_app",
     "static",
     "view",
 ]
 
 _homes = {
     "AppKey": "keys",
+    "AppRunner": "runner",
     "Application": "app",
     "Content": "content",
     "FileField": "uploads",
@@ -75,10 +89,28 @@ _homes = {
     "safe_filename": "uploads",
     "Request": "request",
     "Response": "response",
+    "ResponseCookie": "cookies",
+    "ResponseCookies": "cookies",
     "StreamResponse": "response",
+    "WebSocketReady": "websocket",
+    "WebSocketResponse": "websocket",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
+    "safe_filename": "uploads",
+    "GracefulExit": "runner",
+    "Request": "request",
+    "Response": "response",
+    "ServerRunner": "runner",
+    "Site": "runner",
+    "SockSite": "runner",
+    "StreamResponse": "response",
+    "TCPSite": "runner",
+    "UnixSite": "runner",
+    "json_response": "response",
+    "middleware": "middleware",
+    "normalize_path_middleware": "middleware",
+    "run_app": "run",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -66,6 +67,7 @@ class Application(MutableMapping[Any, Any]):
         self._subapps: list[Application] = []
         self._contexts: AsyncExitStack | None = None
         self._started = False
+        self._leaving: asyncio.Future[None] | None = None  # being told of its end
         self._frozen = False
         self._find = self.router.find
 
@@ -200,6 +202,7 @@ class Application(MutableMapping[Any, Any]):
             return
         self.freeze()
         self._started = True
+        self._leaving = None
         self._contexts = AsyncExitStack()
         try:
             for start in self.cleanup_ctx:
@@ -218,14 +221,22 @@ class Application(MutableMapping[Any, Any]):
         if not self._started:
             return
         try:
-            await self._tell_of_shutdown()
+            await self.leave()
         finally:
             await self.cleanup()
+
+    async def leave(self) -> None:
+        """Call `on_shutdown`, once: requests are still under way, and what keeps connections open can end them now."""
+        if not self._started:
+            return
+        if self._leaving is None:
+            self._leaving = asyncio.ensure_future(self._tell_of_shutdown())
+        await self._leaving
 
     async def _tell_of_shutdown(self) -> None:
         await self.on_shutdown.send(self)
         for subapp in self._subapps:
-            await subapp._tell_of_shutdown()
+            await subapp.leave()
 
     async def cleanup(self) -> None:
         """End what was started, the last first: `on_cleanup`, applications below, `cleanup_ctx`.  All of it, whatever raises."""

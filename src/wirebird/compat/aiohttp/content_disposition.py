@@ -17,7 +17,7 @@ __all__ = [
     "parse_content_disposition",
 ]
 
-_is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z{}]+").fullmatch
+_is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _is_continuation = re.compile(r"[^*]*\*[0-9]+\*?").fullmatch
 _quoted = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL).match
 _stop = re.compile(r'[;"]').search

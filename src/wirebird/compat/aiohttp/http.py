@@ -8,8 +8,30 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from ..._version import VERSION
+from .http_websocket import (
+    WS_CLOSED_MESSAGE,
+    WS_CLOSING_MESSAGE,
+    WebSocketError,
+    WSCloseCode,
+    WSMessage,
+    WSMessageTextBytes,
+    WSMsgType,
+)
 
-__all__ = ["RESPONSES", "SERVER_SOFTWARE", "HttpVersion", "HttpVersion10", "HttpVersion11"]
+__all__ = [
+    "RESPONSES",
+    "SERVER_SOFTWARE",
+    "WS_CLOSED_MESSAGE",
+    "WS_CLOSING_MESSAGE",
+    "HttpVersion",
+    "HttpVersion10",
+    "HttpVersion11",
+    "WSCloseCode",
+    "WSMessage",
+    "WSMessageTextBytes",
+    "WSMsgType",
+    "WebSocketError",
+]
 
 
 class HttpVersion(NamedTuple):

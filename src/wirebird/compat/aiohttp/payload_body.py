@@ -23,8 +23,8 @@ __all__ = ["PayloadBody", "body_of", "written"]
 def body_of(payload: Payload, skip: Container[str] = ()) -> bytes | PayloadBody:
     """The body that `payload` is: bytes where it holds just these and may as well be sent at once, else a `Body`.
 
-    `skip` is as for `PayloadBody`.  The headers are the caller's to add where it gives bytes; a `PayloadBody` adds them itself when
-    the request is made.
+    `skip` is as for `PayloadBody`.  The headers are the caller's to add where it gives bytes; a `PayloadBody` adds them itself
+    when the request is made.
     """
     if is_plain(payload):
         return bytes(payload._value)
@@ -91,12 +91,17 @@ class _Step:
 
 
 class _Outlet:
-    """The writer that a payload is given."""
+    """The writer that a payload is given.  It is for the coroutine that is driven, and not for tasks which that makes."""
 
-    __slots__ = ()
+    __slots__ = ("driven",)
+
+    def __init__(self) -> None:
+        self.driven = False  # whether that coroutine is running right now
 
     async def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Give `chunk` out; comes back when more is wanted."""
+        """Give `chunk` out; comes back when more is wanted.  Raises `UsageError` in a task of its own, as of `asyncio.gather`."""
+        if not self.driven:
+            raise UsageError("data must be written by `write` itself, and not from another task", argument="data")
         if not isinstance(chunk, (bytes, bytearray, memoryview)):
             raise UsageError(f"data must write bytes, not {type(chunk).__name__}", argument="data")
         if data := bytes(chunk):
@@ -116,13 +121,16 @@ async def written(write: Callable[[Any], Awaitable[object]]) -> AsyncGenerator[b
     If it is closed before the end, the coroutine is cancelled where it writes, and whatever it does then is awaited.
     """
 
+    outlet = _Outlet()
+
     async def run() -> None:
-        await write(_Outlet())
+        await write(outlet)
 
     coroutine = run()
     error: BaseException | None = None
     left = False
     while True:
+        outlet.driven = True
         try:
             step = coroutine.send(None) if error is None else coroutine.throw(error)
         except StopIteration:
@@ -131,6 +139,8 @@ async def written(write: Callable[[Any], Awaitable[object]]) -> AsyncGenerator[b
             if left:
                 return
             raise
+        finally:
+            outlet.driven = False
         error = None
         if type(step) is not _Piece:
             try:
