@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from .request import Request
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
-    from .uploads import FileField, safe_filename
-    from .websocket import WebSocketReady, WebSocketResponse
     from .run import run_app
     from .runner import AppRunner, GracefulExit, ServerRunner, Site, SockSite, TCPSite, UnixSite
+    from .uploads import FileField, safe_filename
+    from .websocket import WebSocketReady, WebSocketResponse
 
 __all__ = [
     "AppKey",
@@ -39,9 +39,9 @@ __all__ = [
     "FileField",
     "FormData",
     "FormLimits",
+    "GracefulExit",
     "MultipartReader",
     "Part",
-    "GracefulExit",
     "Request",
     "Response",
     "ResponseCookie",
@@ -68,8 +68,8 @@ __all__ = [
     "post",
     "put",
     "route",
-    "safe_filename",
     "run_app",
+    "safe_filename",
     "static",
     "view",
 ]
@@ -82,35 +82,26 @@ _homes = {
     "FileField": "uploads",
     "FormData": "forms",
     "FormLimits": "forms",
+    "GracefulExit": "runner",
     "MultipartReader": "multipart",
     "Part": "multipart",
-    "ResponseCookie": "cookies",
-    "ResponseCookies": "cookies",
-    "safe_filename": "uploads",
     "Request": "request",
     "Response": "response",
     "ResponseCookie": "cookies",
     "ResponseCookies": "cookies",
-    "StreamResponse": "response",
-    "WebSocketReady": "websocket",
-    "WebSocketResponse": "websocket",
-    "json_response": "response",
-    "middleware": "middleware",
-    "normalize_path_middleware": "middleware",
-    "safe_filename": "uploads",
-    "GracefulExit": "runner",
-    "Request": "request",
-    "Response": "response",
     "ServerRunner": "runner",
     "Site": "runner",
     "SockSite": "runner",
     "StreamResponse": "response",
     "TCPSite": "runner",
     "UnixSite": "runner",
+    "WebSocketReady": "websocket",
+    "WebSocketResponse": "websocket",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
     "run_app": "run",
+    "safe_filename": "uploads",
 }
 
 
