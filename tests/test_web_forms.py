@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from origin import pattern
-from raw_peer import run
+from raw_peer import resident, run
 from web_wire import Answer, ask, chunked, cut, line, request, serving
 from wirebird import HTTPClient, MultipartForm, web
 from wirebird.errors import DecodingError, InvalidMultipart, LimitExceeded, UsageError
@@ -312,6 +312,13 @@ def test_what_is_no_form() -> None:
     run(main)
 
 
+def test_a_broken_form_is_no_log_record(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "wirebird"):
+        assert answers(b"--b\r\nbroken\r\n" * 1000, MULTIPART).status == 400
+        assert answers(b"a=%ff", URLENCODED).status == 400
+    assert [record for record in caplog.records if record.name.startswith("wirebird")] == []
+
+
 LIMITS: list[tuple[dict[str, Any], bytes, str, int]] = [
     ({"fields": 2}, form(part("a"), part("b")), MULTIPART, 200),
     ({"fields": 2}, form(part("a"), part("b"), part("c")), MULTIPART, 413),
@@ -502,6 +509,28 @@ def test_however_it_ends_no_file_is_left(how: str) -> None:
                 await asyncio.sleep(0.005)
 
     before = temporary_files()
+    run(main)
+
+
+def test_a_form_takes_no_more_memory_than_its_limit() -> None:
+    async def handler(asked: web.Request) -> web.Response:
+        found = await asked.post()
+        return web.Response(text=f"{len(found.files)} {sum(isinstance(one.file, BytesIO) for one in found.files)}")
+
+    async def main() -> None:
+        data = pattern(900_000)
+        async with serving(handler, max_body_size=None) as server:
+            head = "\r\n".join(["POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked", MULTIPART, "", ""]).encode()
+            async with line(server) as wire:
+                await wire.send(head)
+                used = resident()
+                for piece in [part("a", data, filename="x")] * 30 + [b"--b--"]:
+                    await wire.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await wire.send(b"0\r\n\r\n")
+                assert (await wire.answer()).text == "30 4"
+                assert resident() - used < 15_000_000
+            assert (await ask(server, request(form(*[part("a", data)] * 5), MULTIPART))).status == 413
+
     run(main)
 
 

@@ -72,7 +72,11 @@ DEFAULT_FORM_LIMITS: Final = FormLimits()
 
 
 class FormData(MultiDictProxy[FormValue]):
-    """The fields of a form, in order; immutable.  `form[name]` is the first of that name, `form.getall(name)` are all of them."""
+    """The fields of a form, in order; immutable.  `form[name]` is the first of that name, `form.getall(name)` are all of them.
+
+    data    the pairs of name and value
+    spools  what is to be closed with it, besides the files in memory
+    """
 
     __slots__ = ("_spools",)
 
