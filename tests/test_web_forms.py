@@ -288,6 +288,7 @@ NO_FORMS: list[tuple[bytes, str, int]] = [
     (form(part("a", fields=("X: " + "y" * 4096,))), MULTIPART, 400),
     (form(part("a", fields=("X: " + "y" * 1_000_000,))), MULTIPART, 400),
     (form(*[part("a")] * 1001), MULTIPART, 413),
+    (form(*[part("a", filename="x")] * 101), MULTIPART, 413),
     (b"--b\r\n\r\n" * 100_000, MULTIPART, 400),
     (b"a&" * 100_000, URLENCODED, 413),
     (b"a=" + b"x" * MEGABYTE, URLENCODED, 413),
@@ -788,6 +789,20 @@ def test_the_whole_of_a_part_is_bounded_and_its_stream_is_not() -> None:
     assert answers(body, MULTIPART, handler=whole, max_body_size=1000).text == "[1000, 1000, 1000]"
     assert answers(body, MULTIPART, handler=whole, max_body_size=999).status == 413
     assert answers(body, MULTIPART, handler=stream, max_body_size=999).text == "[1000, 1000, 1000]"
+
+
+def test_behind_what_cannot_be_decoded_there_is_nothing() -> None:
+    async def handler(asked: web.Request) -> web.Response:
+        reader = await asked.multipart()
+        one = await anext(reader)
+        for _ in range(3):
+            with pytest.raises(web.HTTPBadRequest):
+                await one.read()
+        assert await (await anext(reader)).text() == "1"
+        return web.Response()
+
+    body = form(part("a", b"????" + b"QUJD" * 20_000, fields=("Content-Transfer-Encoding: base64",)), part("b"))
+    assert answers(body, MULTIPART, handler=handler).status == 200
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def decode_text(data: bytes, charset: str) -> str:
         raise HTTPUnsupportedMediaType(text=f"415: the charset {charset!r} is not known")
     try:
         return data.decode(codec)
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise HTTPBadRequest(text=f"400: text that is not {charset}") from None
 
 

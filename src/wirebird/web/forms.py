@@ -41,7 +41,7 @@ class FormLimits:
     """What a form may have that is read whole, besides `max_body_size`, which is for all of it; sizes in bytes.
 
     fields       fields, those with a file among them, 1000
-    files        of these, 1000
+    files        of these, 100: each may be a temporary file
     field_size   a field that is no file, 1 MiB
     file_size    a file, None for no limit but that of the body
     headers      header fields of a part, 8
@@ -53,7 +53,7 @@ class FormLimits:
     """
 
     fields: int = MAX_PARTS
-    files: int = MAX_PARTS
+    files: int = 100
     field_size: int = 1024 * 1024
     file_size: int | None = None
     headers: int = MAX_PART_HEADERS

@@ -21,7 +21,7 @@ from ..models.headers import HttpHeaders
 from ..net.part_feed import PartContent, PartFeed
 from ..protocol.content_disposition import Disposition, read_disposition
 from ..protocol.multipart_reader import MultipartParser, PartHead, read_boundary, read_parameters
-from ..protocol.part_encodings import make_part_decoder
+from ..protocol.part_encodings import PartDecoder, make_part_decoder
 from .byte_stream import ByteStream
 from .content import decode_text, refusal
 from .exceptions import HTTPBadRequest, HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType
@@ -54,7 +54,7 @@ class Part(ByteStream):
     well-formed, `HTTPRequestEntityTooLarge` for what is too much, and `BodyConsumed` once the reader has gone on.
     """
 
-    __slots__ = ("_content", "_decoder", "_depth", "_ended", "_let_go", "_max_size", "disposition", "headers")
+    __slots__ = ("_content", "_decoder", "_depth", "_ended", "_fault", "_let_go", "_max_size", "disposition", "headers")
 
     def __init__(self, headers: HttpHeaders, content: PartContent, max_size: int | None, depth: int = 0) -> None:
         super().__init__()
@@ -67,6 +67,7 @@ class Part(ByteStream):
         self._max_size = max_size
         self._depth = depth
         self._ended = False
+        self._fault: DecodingError | LimitExceeded | None = None
         self._let_go = False
 
     def __repr__(self) -> str:
@@ -105,17 +106,27 @@ class Part(ByteStream):
             raise BodyConsumed("the reader has gone on to the next part")
         if self._ended:
             return b""
-        decoder = self._decoder
         try:
             piece = await self._content.readany()
-            if decoder is not None:
-                while piece and not (decoded := decoder.decode(piece)):
-                    piece = await self._content.readany()
-                piece = decoded if piece else decoder.finish()
+            if self._decoder is not None:
+                piece = await self._decoded(self._decoder, piece)
         except _FAULTS as error:
             raise refusal(error) from error
         self._ended = not piece
         return piece
+
+    async def _decoded(self, decoder: PartDecoder, piece: bytes) -> bytes:
+        if self._fault is not None:
+            raise self._fault  # nothing is read behind it
+        try:
+            while piece:
+                if decoded := decoder.decode(piece):
+                    return decoded
+                piece = await self._content.readany()
+            return decoder.finish()
+        except (DecodingError, LimitExceeded) as error:
+            self._fault = error
+            raise
 
     async def read(self, n: int = -1) -> bytes:
         """At most `n` bytes as soon as there are some, b"" at the end.  For -1 everything, if that is no more than the limit for
