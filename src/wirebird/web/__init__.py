@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Application
+    from .compression import compress_middleware
     from .content import Content
     from .cookies import ResponseCookie, ResponseCookies
+    from .files import FileResponse
     from .forms import FormData, FormLimits
     from .keys import AppKey
     from .middleware import middleware, normalize_path_middleware
@@ -37,6 +39,7 @@ __all__ = [
     "Application",
     "Content",
     "FileField",
+    "FileResponse",
     "FormData",
     "FormLimits",
     "GracefulExit",
@@ -57,6 +60,7 @@ __all__ = [
     "View",
     "WebSocketReady",
     "WebSocketResponse",
+    "compress_middleware",
     "delete",
     "get",
     "head",
@@ -80,6 +84,7 @@ _homes = {
     "Application": "app",
     "Content": "content",
     "FileField": "uploads",
+    "FileResponse": "files",
     "FormData": "forms",
     "FormLimits": "forms",
     "GracefulExit": "runner",
@@ -97,6 +102,7 @@ _homes = {
     "UnixSite": "runner",
     "WebSocketReady": "websocket",
     "WebSocketResponse": "websocket",
+    "compress_middleware": "compression",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
