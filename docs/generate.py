@@ -70,6 +70,17 @@ PAGES: dict[str, list[Shown]] = {
         Shown("testing/throwaway_tls.py", "ThrowawayTLS"),
         Shown("testing/recorder.py", "Recorder"),
     ],
+    "web-forms": [
+        Shown("web/forms.py", "FormData"),
+        Shown("web/forms.py", "FormLimits", methods=False),
+        Shown("web/uploads.py", "FileField"),
+        Shown("web/uploads.py", "safe_filename"),
+        Shown("web/multipart.py", "MultipartReader"),
+        Shown("web/multipart.py", "Part", (("web/byte_stream.py", "ByteStream"),)),
+        Shown("web/content.py", "Content", (("web/byte_stream.py", "ByteStream"),)),
+        Shown("web/cookies.py", "ResponseCookies"),
+        Shown("web/cookies.py", "ResponseCookie"),
+    ],
     "timeouts": [Shown("net/timeouts.py", "Timeouts", methods=False)],
     "headers": [Shown("models/headers.py", "HttpHeaders")],
     "cookies": [
