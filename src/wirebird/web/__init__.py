@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Application
-    from .compression import compress_middleware
     from .content import Content
     from .cookies import ResponseCookie, ResponseCookies
     from .files import FileResponse
     from .forms import FormData, FormLimits
     from .keys import AppKey
-    from .middleware import middleware, normalize_path_middleware
+    from .middleware import compress_middleware, middleware, normalize_path_middleware
     from .multipart import MultipartReader, Part
     from .request import Request
     from .response import Response, StreamResponse, json_response
@@ -102,7 +101,7 @@ _homes = {
     "UnixSite": "runner",
     "WebSocketReady": "websocket",
     "WebSocketResponse": "websocket",
-    "compress_middleware": "compression",
+    "compress_middleware": "middleware",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",

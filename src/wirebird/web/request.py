@@ -125,7 +125,10 @@ class Request(MutableMapping[str, Any]):
             target = self.raw_path
             if not target.startswith("/"):
                 target = "/" if target == "*" else destination(URL(target, encoded=True)).target
-            self._target = URL(target, encoded=True)
+            if target.startswith("//"):  # by itself that would name a host
+                self._target = URL(f"http://here{target}", encoded=True).relative()
+            else:
+                self._target = URL(target, encoded=True)
         return self._target
 
     @property
