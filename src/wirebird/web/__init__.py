@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Application
+    from .events import EventStreamResponse
     from .keys import AppKey
     from .middleware import middleware, normalize_path_middleware
     from .request import Request
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AppKey",
     "Application",
+    "EventStreamResponse",
     "Request",
     "Response",
     "RouteDef",
@@ -53,6 +55,7 @@ __all__ = [
 _homes = {
     "AppKey": "keys",
     "Application": "app",
+    "EventStreamResponse": "events",
     "Request": "request",
     "Response": "response",
     "StreamResponse": "response",
