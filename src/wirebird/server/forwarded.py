@@ -23,7 +23,7 @@ from ..errors import InvalidRequest, UsageError
 from ..models.message import RequestHead
 from ..models.numbers import check_count
 
-__all__ = ["Seen", "TrustedProxies"]
+__all__ = ["Seen", "TrustedProxies", "host_of"]
 
 Network: TypeAlias = "IPv4Network | IPv6Network"
 Address: TypeAlias = "IPv4Address | IPv6Address"
@@ -103,7 +103,7 @@ class TrustedProxies:
 
         Raises `InvalidRequest` for a field that is not what it should be.
         """
-        if not self._is_trusted(_host_of(peer)):
+        if not self._is_trusted(host_of(peer)):
             return None
         hops = iter(_forwarded(head) if self.fields == "forwarded" else _x_forwarded(head))
         seen: Hop | None = None
@@ -114,7 +114,7 @@ class TrustedProxies:
                 left -= 1
                 if not left:
                     break
-            if not self._is_trusted(_host_of(hop.node)):
+            if not self._is_trusted(host_of(hop.node)):
                 break
         if seen is None:
             return None
@@ -139,7 +139,7 @@ def _network(name: str) -> Network:
         raise UsageError(f"networks must hold addresses, networks or 'unix', not {name!r}", argument="networks") from None
 
 
-def _host_of(peer: str) -> str:
+def host_of(peer: str) -> str:
     """The host of `host:port`, or of a host alone; "unix" for a connection that has none."""
     if found := _node_v6(peer) or _node_v4(peer):
         return found[1]

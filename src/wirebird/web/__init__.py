@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .app import Application
     from .events import EventStreamResponse
     from .keys import AppKey
+    from .limits import RateLimit
     from .middleware import middleware, normalize_path_middleware
     from .request import Request
     from .response import Response, StreamResponse, json_response
@@ -29,6 +30,7 @@ __all__ = [
     "AppKey",
     "Application",
     "EventStreamResponse",
+    "RateLimit",
     "Request",
     "Response",
     "RouteDef",
@@ -56,6 +58,7 @@ _homes = {
     "AppKey": "keys",
     "Application": "app",
     "EventStreamResponse": "events",
+    "RateLimit": "limits",
     "Request": "request",
     "Response": "response",
     "StreamResponse": "response",
