@@ -27,6 +27,7 @@ from .driver import Driver
 from .exchange import Exchange
 from .host import Host, Phase
 from .lingering import LingeringStream
+from .peer import peer_of
 from .refusal import NOBODY, is_of_client, refusal, status_of
 
 __all__ = ["ServerConnection"]
@@ -80,8 +81,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         """The transport is there."""
         super().connection_made(transport)
         host = self._host
-        name = transport.get_extra_info("peername")
-        self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "a Unix socket"
+        self.peer = peer_of(transport.get_extra_info("peername"))
         self.secure = transport.get_extra_info("sslcontext") is not None
         most = host.settings.max_connections
         if most is not None and len(host.connections) >= most:
@@ -177,6 +177,7 @@ class ServerConnection(PieceSupply, LingeringStream):
                     self.due_at(NEVER)
                 return
             if not self._conclude(exchange, outcome):  # type: ignore[arg-type]
+                outcome = None  # whose traceback leads here
                 return
             if not parser.leftover:
                 parser.proceed()
@@ -291,8 +292,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         exchange = self.exchange
         if exchange is not None and self._conclude(exchange, error):
             self._next()
-        if self.transport is None:
-            self._driver.stop()
 
     def _next(self) -> None:
         """Go on with what has arrived behind the last request."""
@@ -328,6 +327,8 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._tell(exchange)
         if self.phase is not SERVING:
             self.orphan_ended(exchange.websocket, error)
+            if self.transport is None:
+                self._driver.stop()
             return False
         if not exchange.keep_alive or self._fault is not None or not exchange.finished:
             self.linger(exchange.head.keep_alive)
@@ -376,6 +377,8 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self._host.refused(self.peer, error)  # type: ignore[arg-type]
             elif not (exchange.finished or self.ended or self.is_going()):
                 self._host.failed(exchange, error)
+        if fault is not None or isinstance(error, ConnectionLost):
+            error.with_traceback(None)  # it holds the handler, which holds the body, which holds the error
         if exchange.finished:
             return
         if self.is_going() or not exchange.is_unsent():

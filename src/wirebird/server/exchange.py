@@ -26,6 +26,7 @@ from ..net.incoming import Incoming, Supply
 from ..protocol.http1 import Writer
 from ..protocol.http1_heads import parse_response_head
 from ..protocol.http1_responses import response_framing
+from .peer import address_of, host_of
 
 if TYPE_CHECKING:
     from ..net.websocket import WebSocket
@@ -140,6 +141,16 @@ class Exchange:
     def peer(self) -> str:
         """`host:port` of the client; the host alone where trusted proxies name it and do not say its port."""
         return self.connection.peer if self.seen is None else self.seen.peer
+
+    @property
+    def remote(self) -> str:
+        """The address of the client, without its port; "unix" for a Unix socket."""
+        return host_of(self.peer)
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """Address and port of the client, 0 for a port that is not known; None for a Unix socket, and for one that is hidden."""
+        return address_of(self.peer)
 
     @property
     def scheme(self) -> str:

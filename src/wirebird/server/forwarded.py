@@ -22,13 +22,13 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from ..errors import InvalidRequest, UsageError
 from ..models.message import RequestHead
 from ..models.numbers import check_count
+from .peer import UNIX, host_of, node_v4, node_v6
 
 __all__ = ["Seen", "TrustedProxies", "host_of"]
 
 Network: TypeAlias = "IPv4Network | IPv6Network"
 Address: TypeAlias = "IPv4Address | IPv6Address"
 
-_UNIX: Final = "unix"
 _KINDS: Final = ("x-forwarded", "forwarded")
 
 _token = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -37,8 +37,6 @@ _pair = re.compile(
 )
 _unescape = re.compile(rb"\\(.)").sub
 _authority = re.compile(r"(?:[A-Za-z0-9\-._~]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
-_node_v4 = re.compile(r"([0-9.]{7,15})(?::([0-9]{1,5}|_[A-Za-z0-9._\-]+))?").fullmatch
-_node_v6 = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}|_[A-Za-z0-9._\-]+))?").fullmatch
 _hidden = re.compile(r"unknown|_[A-Za-z0-9._\-]+", re.IGNORECASE).fullmatch
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
@@ -92,8 +90,8 @@ class TrustedProxies:
         if isinstance(networks, str):
             raise UsageError(f"networks must be several strings, not {networks!r}", argument="networks")
         names = None if networks is None else list(networks)
-        object.__setattr__(self, "unix", names is None or _UNIX in names)
-        found = None if names is None else tuple(_network(name) for name in names if name != _UNIX)
+        object.__setattr__(self, "unix", names is None or UNIX in names)
+        found = None if names is None else tuple(_network(name) for name in names if name != UNIX)
         object.__setattr__(self, "networks", found)
         object.__setattr__(self, "hops", hops)
         object.__setattr__(self, "fields", fields)
@@ -126,7 +124,7 @@ class TrustedProxies:
         try:
             address = ip_address(host)
         except ValueError:
-            return self.unix and host == _UNIX
+            return self.unix and host == UNIX
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return any(address in network for network in self.networks)
@@ -137,16 +135,6 @@ def _network(name: str) -> Network:
         return ip_network(name, strict=False)
     except (ValueError, TypeError):
         raise UsageError(f"networks must hold addresses, networks or 'unix', not {name!r}", argument="networks") from None
-
-
-def host_of(peer: str) -> str:
-    """The host of `host:port`, or of a host alone; "unix" for a connection that has none."""
-    if found := _node_v6(peer) or _node_v4(peer):
-        return found[1]
-    host, _, port = peer.rpartition(":")
-    if ":" in host and port.isascii() and port.isdigit():
-        return host  # as asyncio gives an IPv6 address, with the port behind it
-    return peer if peer != "a Unix socket" else _UNIX
 
 
 # -- X-Forwarded-* -----------------------------------------------------------------------------------------------------
@@ -241,7 +229,7 @@ def _node(text: str, *, bare: bool) -> str:
     """An address with or without a port, or a name that hides it (RFC 7239 6); `bare` allows IPv6 without brackets."""
     if _hidden(text):
         return text
-    found = _node_v6(text) or _node_v4(text)
+    found = node_v6(text) or node_v4(text)
     address = found[1] if found is not None else text if bare else ""
     try:
         ip_address(address)

@@ -21,6 +21,7 @@ from ..protocol.http1_events import State
 from ..protocol.http1_parser import Parser
 from .host import Host, Phase
 from .pace import PacedStream
+from .peer import peer_of
 
 if TYPE_CHECKING:
     from ..net.websocket import WebSocket
@@ -82,9 +83,7 @@ class LingeringStream(PacedStream):
     def authority(self) -> str:
         """`host:port` of this side, for a request that names none."""
         name = self.transport.get_extra_info("sockname") if self.transport is not None else None
-        if not isinstance(name, tuple):
-            return "localhost"
-        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+        return peer_of(name) if isinstance(name, tuple) else "localhost"
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

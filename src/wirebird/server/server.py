@@ -188,7 +188,9 @@ class Server:
                 "ssl_handshake_timeout": self.settings.header_timeout or 60.0,
                 "ssl_shutdown_timeout": _GOODBYE,
             }
-        if sock is not None:
+        if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
+            listener = await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
+        elif sock is not None:  # asyncio's other method would remove the path, which may be that of other processes too
             listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)
         elif path is not None:
             listener = await loop.create_unix_server(self._accept, fspath(path), backlog=backlog, **tls)
@@ -231,6 +233,7 @@ class Server:
         finally:
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
             try:
                 await self._shut_down(grace, hurry)
             finally:
@@ -326,6 +329,8 @@ class Server:
         if self._loop is not None:
             self.watch.stop()
         self._unlink()
+        for _ in range(2):
+            await asyncio.sleep(0)  # a handshake that was broken off closes its socket in a turn of its own
 
     def _unlink(self) -> None:
         paths, self._paths = self._paths, []
