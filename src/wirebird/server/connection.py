@@ -371,7 +371,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         fault: BaseException | None = self._fault
         if isinstance(error, asyncio.CancelledError):
             if self._cancelled or self.is_going():
-                self.break_off()
+                if self.is_going() or not exchange.finished:
+                    self.break_off()
                 return
             error = RuntimeError("the application cancelled itself")
         if fault is None:
@@ -380,7 +381,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             elif not isinstance(error, ConnectionLost):
                 fault = error
                 self._host.refused(self.peer, error)  # type: ignore[arg-type]
-            elif not (self.ended or self.is_going()):
+            elif not (exchange.finished or self.ended or self.is_going()):
                 self._host.failed(exchange, error)
         if fault is not None or isinstance(error, ConnectionLost):
             error.with_traceback(None)  # it holds the handler, which holds the body, which holds the error
@@ -452,6 +453,13 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self.close()
             else:
                 self.due(_LAST_CALL)  # whoever has just come is about to say something
+        elif self.exchange is not None and self.exchange.told is not None:
+            self.exchange.told()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+        return self._host.stopping
 
     def cancel(self) -> None:
         """Do not wait for the handler any longer."""

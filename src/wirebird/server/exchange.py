@@ -45,6 +45,10 @@ class Channel(Supply, Protocol):
     secure: bool
     stamp: Callable[[], bytes]
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+
     def authority(self) -> str:
         """`host:port` of this side, for a request that names none."""
 
@@ -69,6 +73,9 @@ class Channel(Supply, Protocol):
     def abort(self) -> None:
         """Break it off."""
 
+    def cancel(self) -> None:
+        """Cancel the handler, if it waits."""
+
     def check_upgrade(self) -> None:
         """Raise `LimitExceeded`, with 503, if there are too many WebSockets."""
 
@@ -77,8 +84,9 @@ class Exchange:
     """A request that has arrived, and its response.
 
     `head` is the request's, `status` the response's, 0 before it is begun, `sent` counts the bytes of its body.  `left(lost)` is
-    called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `seen` is what trusted proxies say of
-    the client, None if there are none.
+    called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `told()` is called if the server is
+    closed meanwhile: a response without end should come to one.  `seen` is what trusted proxies say of the client, None if there
+    are none.
     """
 
     # No slots: most of these keep their first value in a small request, and so they cost it nothing.
@@ -88,6 +96,7 @@ class Exchange:
     status = 0
     sent = 0
     left: Callable[[bool], None] | None = None
+    told: Callable[[], None] | None = None
     seen: Seen | None = None
     websocket: WebSocket | None = None
     _body: Incoming | None = None
@@ -155,6 +164,11 @@ class Exchange:
             return destination(URL(target, encoded=True))
         except ValueError as error:
             raise InvalidRequest(f"the request is for no host: {authority!r}") from error
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+        return self.connection.stopping
 
     def has_body(self) -> bool:
         """Whether the response has a body, as it has not after HEAD; known when it is begun."""
@@ -267,9 +281,22 @@ class Exchange:
         self.finished = True
         await self._send(ending)
 
+    def cut_short(self) -> None:
+        """End the response here and now, whatever its handler is about to write; for one without a length.  Nobody waits."""
+        if self.finished or not self.begun:
+            raise UsageError("the response is complete" if self.finished else "the response has not begun")
+        ending = self._writer.end(b"") if self._writer is not None else b""
+        self.finished = True
+        head, self._head = self._head, b""
+        self.connection.write(head + ending)
+
     async def _send(self, data: bytes) -> None:
         head, self._head = self._head, b""
         await self.connection.send(head + data if head else data)
+
+    def cancel(self) -> None:
+        """Cancel the handler where it waits."""
+        self.connection.cancel()
 
     # -- another protocol ----------------------------------------------------------------------------------------------
 

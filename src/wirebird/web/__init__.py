@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .keys import AppKey
     from .middleware import compress_middleware, middleware, normalize_path_middleware
     from .multipart import MultipartReader, Part
+    from .events import EventStreamResponse
+    from .keys import AppKey
+    from .limits import RateLimit
+    from .middleware import middleware, normalize_path_middleware
     from .request import Request
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
@@ -44,6 +48,8 @@ __all__ = [
     "GracefulExit",
     "MultipartReader",
     "Part",
+    "EventStreamResponse",
+    "RateLimit",
     "Request",
     "Response",
     "ResponseCookie",
@@ -89,6 +95,8 @@ _homes = {
     "GracefulExit": "runner",
     "MultipartReader": "multipart",
     "Part": "multipart",
+    "EventStreamResponse": "events",
+    "RateLimit": "limits",
     "Request": "request",
     "Response": "response",
     "ResponseCookie": "cookies",

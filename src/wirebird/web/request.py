@@ -191,8 +191,10 @@ class Request(MutableMapping[str, Any]):
     @property
     def remote(self) -> str | None:
         """The address of the client, without its port; None over a Unix socket."""
-        host, colon, _ = self.exchange.peer.rpartition(":")
-        return host or None if colon else None
+        from ..server.forwarded import host_of
+
+        host = host_of(self.exchange.peer)
+        return host if host != "unix" else None
 
     # -- its fields ----------------------------------------------------------------------------------------------------
 
