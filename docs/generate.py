@@ -35,7 +35,7 @@ class Shown(NamedTuple):
 
 PAGES: dict[str, list[Shown]] = {
     "client": [
-        Shown("client/client.py", "HTTPClient", (("client/verbs.py", "Verbs"),)),
+        Shown("client/client.py", "HTTPClient", (("client/verbs.py", "Verbs"), ("client/services.py", "Services"))),
         Shown("models/message.py", "Request"),
     ],
     "response": [Shown("client/response.py", "HttpResponse", (("client/reading.py", "Reading"),))],
@@ -55,6 +55,8 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/websocket.py", "WebSocket"),
         Shown("protocol/websocket_messages.py", "Message"),
         Shown("protocol/websocket_messages.py", "MessageType"),
+        Shown("protocol/websocket_deflate.py", "Deflate", methods=False),
+        Shown("client/reconnect.py", "Reconnect", methods=False),
     ],
     "testing": [
         Shown("testing/mock.py", "MockTransport"),
@@ -119,6 +121,21 @@ PAGES: dict[str, list[Shown]] = {
         Shown("compat/aioreq/messages.py", "StreamResponse"),
         Shown("compat/aioreq/headers.py", "Headers"),
         Shown("compat/aioreq/middlewares.py", "MiddleWare"),
+    ],
+    "aiohttp": [
+        Shown("compat/aiohttp/client.py", "ClientSession"),
+        Shown("compat/aiohttp/response.py", "ClientResponse"),
+        Shown("compat/aiohttp/streams.py", "StreamReader"),
+        Shown("compat/aiohttp/timeout.py", "ClientTimeout", methods=False),
+        Shown("compat/aiohttp/connector.py", "TCPConnector", methods=False),
+        Shown("compat/aiohttp/connector.py", "UnixConnector", methods=False),
+        Shown("compat/aiohttp/formdata.py", "FormData"),
+        Shown("compat/aiohttp/multipart_writer.py", "MultipartWriter"),
+        Shown("compat/aiohttp/multipart.py", "MultipartReader"),
+        Shown("compat/aiohttp/body_part.py", "BodyPartReader"),
+        Shown("compat/aiohttp/cookiejar.py", "CookieJar"),
+        Shown("compat/aiohttp/tracing.py", "TraceConfig", methods=False),
+        Shown("compat/aiohttp/substitution.py", "stand_in"),
     ],
 }
 

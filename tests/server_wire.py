@@ -250,6 +250,9 @@ class Hub(Server):
         self._loop = asyncio.get_running_loop()
         self.watch = Watch(self._loop, lambda: self.connections)
 
+    def stamp(self) -> bytes:
+        return b"Date: Thu, 26 Nov 2026 20:00:00 GMT\r\n"
+
     def refused(self, peer: str, error: Any) -> None:
         super().refused(peer, error)
         self.refusals.append(error)

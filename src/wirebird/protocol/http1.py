@@ -30,12 +30,15 @@ _is_length = re.compile(r"[0-9]{1,18}").fullmatch
 
 
 @lru_cache(maxsize=1024)
-def request_line(method: str, target: str) -> bytes:
-    """The request line.  Raises `InvalidHeader` for a method that is no token or a target with anything but visible ASCII."""
+def request_line(method: str, target: str, minor: int = 1) -> bytes:
+    """The request line, of HTTP/1.1 or HTTP/1.0.
+
+    Raises `InvalidHeader` for a method that is no token or a target with anything but visible ASCII.
+    """
     check_token(method, "method")
     if not _is_target(target):
         raise InvalidHeader(f"a request target must be visible ASCII, not {target!r}", argument="url")
-    return f"{method} {target} HTTP/1.1\r\n".encode()
+    return f"{method} {target} HTTP/1.{minor}\r\n".encode()
 
 
 def response_line(status: int, reason: str) -> bytes:
@@ -104,11 +107,19 @@ class Writer:
         """The piece as it goes on the wire.  Raises `UsageError` if it is more than was promised; then nothing of it may go."""
         if self.length == CHUNKED:
             return chunk(piece)
-        if self.length != UNTIL_CLOSE:
-            if len(piece) > self.left:
-                raise UsageError(f"the body is longer than the {self.length} bytes promised for it", argument="data")
-            self.left -= len(piece)
+        self.check(len(piece))
+        self.skip(len(piece))
         return piece
+
+    def check(self, count: int) -> None:
+        """Raise `UsageError` if `count` bytes more are more than was promised."""
+        if self.length != UNTIL_CLOSE and count > self.left:
+            raise UsageError(f"the body is longer than the {self.length} bytes promised for it", argument="data")
+
+    def skip(self, count: int) -> None:
+        """`count` bytes of the body, as they are, were put on the wire by somebody else; not for chunks."""
+        if self.length != UNTIL_CLOSE:
+            self.left -= count
 
     def end(self, trailers: bytes = b"") -> bytes:
         """What ends the body on the wire; `trailers` are field lines, for which it must be chunked.

@@ -177,6 +177,7 @@ class ServerConnection(PieceSupply, LingeringStream):
                     self.due_at(NEVER)
                 return
             if not self._conclude(exchange, outcome):  # type: ignore[arg-type]
+                outcome = None  # whose traceback leads here
                 return
             if not parser.leftover:
                 parser.proceed()
@@ -375,6 +376,8 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self._host.refused(self.peer, error)  # type: ignore[arg-type]
             elif not (self.ended or self.is_going()):
                 self._host.failed(exchange, error)
+        if fault is not None or isinstance(error, ConnectionLost):
+            error.with_traceback(None)  # it holds the handler, which holds the body, which holds the error
         if exchange.finished:
             return
         if self.is_going() or not exchange.is_unsent():

@@ -57,6 +57,9 @@ class Channel(Supply, Protocol):
     async def send(self, data: bytes) -> None:
         """Write, and wait until the transport takes more.  Raises `ConnectionLost` if the client has left."""
 
+    async def send_file(self, file: int, offset: int, count: int) -> int:
+        """As much of an open file as can be sent without reading it, and how much that was.  Raises `ConnectionLost`."""
+
     def release(self) -> bytes:
         """Give the transport away to another protocol, with what has arrived for it."""
 
@@ -222,10 +225,11 @@ class Exchange:
         tokens = [token.strip(b" \t") for token in b",".join(_connection_field.findall(block)).lower().split(b",")]
         self.keep_alive &= b"close" not in tokens and (length != UNTIL_CLOSE or not has_body) and self.connection.may_go_on()
         block = _connection_field.sub(b"", block)
+        kept = b"Upgrade, " if b"upgrade" in tokens else b""  # RFC 9110 7.8: it goes with the field of that name
         if not self.keep_alive:
-            block += b"Connection: close\r\n"
-        elif not request.minor:
-            block += b"Connection: keep-alive\r\n"
+            block += b"Connection: %bclose\r\n" % kept
+        elif kept or not request.minor:
+            block += b"Connection: %bkeep-alive\r\n" % kept
         stamp = self.connection.stamp()
         if _date_field(block) or _server_field(block):
             lines = stamp.splitlines(keepends=True)
@@ -251,6 +255,23 @@ class Exchange:
             wire = self._writer.data(data)
             self.sent += len(data)
         await self._send(wire)
+
+    async def send_file(self, file: int, offset: int, count: int) -> int:
+        """`count` bytes of an open file, which the operating system takes from there (sendfile(2)), as the next of the body.
+
+        How many went: fewer where the file has no more, or where that is not possible, as over TLS.  What is missing may be
+        written.  The head is written even if nothing else is.  Raises what `write` raises.
+        """
+        writer = self._writer
+        if self._head or writer is None:
+            await self._send(b"")
+        if writer is None or writer.length == CHUNKED:
+            return 0
+        writer.check(count)
+        sent = await self.connection.send_file(file, offset, count)
+        writer.skip(sent)
+        self.sent += sent
+        return sent
 
     async def finish(self, trailers: bytes = b"") -> None:
         """The end of the response.  Raises `UsageError` if the body was shorter than was promised."""

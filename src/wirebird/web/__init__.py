@@ -17,21 +17,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Application
+    from .compression import compress_middleware
+    from .content import Content
+    from .cookies import ResponseCookie, ResponseCookies
+    from .files import FileResponse
+    from .forms import FormData, FormLimits
     from .keys import AppKey
     from .middleware import middleware, normalize_path_middleware
+    from .multipart import MultipartReader, Part
     from .request import Request
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
     from .run import run_app
     from .runner import AppRunner, GracefulExit, ServerRunner, Site, SockSite, TCPSite, UnixSite
+    from .uploads import FileField, safe_filename
+    from .websocket import WebSocketReady, WebSocketResponse
 
 __all__ = [
     "AppKey",
     "AppRunner",
     "Application",
+    "Content",
+    "FileField",
+    "FileResponse",
+    "FormData",
+    "FormLimits",
     "GracefulExit",
+    "MultipartReader",
+    "Part",
     "Request",
     "Response",
+    "ResponseCookie",
+    "ResponseCookies",
     "RouteDef",
     "RouteTableDef",
     "ServerRunner",
@@ -41,6 +58,9 @@ __all__ = [
     "TCPSite",
     "UnixSite",
     "View",
+    "WebSocketReady",
+    "WebSocketResponse",
+    "compress_middleware",
     "delete",
     "get",
     "head",
@@ -53,6 +73,7 @@ __all__ = [
     "put",
     "route",
     "run_app",
+    "safe_filename",
     "static",
     "view",
 ]
@@ -61,19 +82,32 @@ _homes = {
     "AppKey": "keys",
     "AppRunner": "runner",
     "Application": "app",
+    "Content": "content",
+    "FileField": "uploads",
+    "FileResponse": "files",
+    "FormData": "forms",
+    "FormLimits": "forms",
     "GracefulExit": "runner",
+    "MultipartReader": "multipart",
+    "Part": "multipart",
     "Request": "request",
     "Response": "response",
+    "ResponseCookie": "cookies",
+    "ResponseCookies": "cookies",
     "ServerRunner": "runner",
     "Site": "runner",
     "SockSite": "runner",
     "StreamResponse": "response",
     "TCPSite": "runner",
     "UnixSite": "runner",
+    "WebSocketReady": "websocket",
+    "WebSocketResponse": "websocket",
+    "compress_middleware": "compression",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
     "run_app": "run",
+    "safe_filename": "uploads",
 }
 
 

@@ -177,17 +177,21 @@ class Application(MutableMapping[Any, Any]):
         request = Request(exchange)
         request.app = self
         try:
-            match = self._find(request)
-            request.match_info = match
-            request.app = match.apps[-1]
-            response = await match.handler(request)
-        except HTTPException as error:
-            response = error
-        except InvalidRequest as error:
-            response = HTTPSystemError.for_status(error.status, error.message)
-        if type(response) is not Response and not isinstance(response, StreamResponse):
-            raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
-        await response.deliver(request)
+            try:
+                match = self._find(request)
+                request.match_info = match
+                request.app = match.apps[-1]
+                response = await match.handler(request)
+            except HTTPException as error:
+                response = error
+            except InvalidRequest as error:
+                response = HTTPSystemError.for_status(error.status, error.message)
+            if type(response) is not Response and not isinstance(response, StreamResponse):
+                raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
+            await response.deliver(request)
+        finally:
+            if request.form is not None:
+                await request.form.close()
 
     async def prepare_response(self, request: Request, response: StreamResponse) -> None:
         """Tell those who want to hear of it, of this application and those above."""

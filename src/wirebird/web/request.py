@@ -11,8 +11,7 @@ from urllib.parse import unquote_to_bytes
 from multidict import MultiDictProxy
 from yarl import URL
 
-from ..errors import BodyConsumed, InvalidRequest
-from ..models.charset import codec_name
+from ..errors import BodyConsumed, InvalidRequest, LimitExceeded
 from ..models.headers import HttpHeaders
 from ..models.message import RequestHead
 from ..models.url import destination
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     from ..server.exchange import Exchange
     from .app import Application
     from .content import Content
-    from .forms import FormData, MultipartReader
+    from .forms import FormData, FormLimits
+    from .multipart import MultipartReader
     from .routing import MatchInfo
 
 __all__ = ["Request"]
@@ -41,7 +41,6 @@ class Request(MutableMapping[str, Any]):
         "_body",
         "_content",
         "_cookies",
-        "_form",
         "_path",
         "_query",
         "_storage",
@@ -49,6 +48,7 @@ class Request(MutableMapping[str, Any]):
         "_url",
         "app",
         "exchange",
+        "form",
         "head",
         "match_info",
         "max_body_size",
@@ -70,10 +70,10 @@ class Request(MutableMapping[str, Any]):
         self.method = self.head.method.decode()
         self.max_body_size: int | None = None  # of `read`, `text`, `json` and `post`; None for the application's
         self.response: Any = None  # the one that was prepared for it
+        self.form: FormData | None = None  # what `post` has read
         self._storage: dict[str, Any] | None = None
         self._body: bytes | None = None
         self._content: Content | None = None
-        self._form: FormData | None = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.raw_path}>"
@@ -255,13 +255,14 @@ class Request(MutableMapping[str, Any]):
         if self._content is None:
             from .content import Content
 
-            self._content = Content(self.exchange.body)
+            self._content = Content(self.exchange.body, self._codings())
         return self._content
 
     async def read(self) -> bytes:
-        """The whole body.  May be called again.
+        """The whole body, decoded where it has a Content-Encoding.  May be called again.
 
-        Raises `HTTPRequestEntityTooLarge` for more than the application's `max_body_size`, and `BodyConsumed` if a part of it was
+        Raises `HTTPRequestEntityTooLarge` for more than the application's `max_body_size`, `HTTPUnsupportedMediaType` for a
+        coding that is not known, `HTTPBadRequest` for a body that is not what it says, and `BodyConsumed` if a part of it was
         read from `content` before.
         """
         if self._body is None:
@@ -273,51 +274,63 @@ class Request(MutableMapping[str, Any]):
                 self._body = await self._collect()
         return self._body
 
-    async def _collect(self) -> bytes:
-        limit = self.max_body_size if self.max_body_size is not None else self.app.max_body_size
-        body = self.exchange.body
-        if limit is None:
-            return await body.collect(None)
-        from ..errors import LimitExceeded
-        from .exceptions import HTTPRequestEntityTooLarge
+    def body_limit(self) -> int | None:
+        """How many bytes of a body are taken, None for as many as the server takes."""
+        return self.max_body_size if self.max_body_size is not None else self.app.max_body_size
 
-        try:
-            return await body.collect(limit)
-        except LimitExceeded as error:
-            raise HTTPRequestEntityTooLarge(max_size=limit, actual_size=max(self.head.length, limit + 1)) from error
+    def _codings(self) -> list[str]:
+        headers = self.headers
+        return headers.get_list("content-encoding") if "content-encoding" in headers else []
+
+    async def _collect(self) -> bytes:
+        limit = self.body_limit()
+        codings = self._codings()
+        body = self.exchange.body
+        if not codings:
+            try:
+                return await body.collect(limit)
+            except LimitExceeded as error:
+                from .content import refusal
+
+                raise refusal(error) from error
+        from .content import collect
+
+        return await collect(body, codings, limit)
 
     async def text(self) -> str:
         """The whole body as text: by its charset, UTF-8 if it names none.  Raises `HTTPUnsupportedMediaType` for one that Python
         does not know, `HTTPBadRequest` for bytes that do not fit, and what `read` raises."""
-        from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
+        from .content import decode_text
 
-        body = await self.read()
-        charset = self.charset or "utf-8"
-        codec = codec_name(charset)
-        if codec is None:
-            raise HTTPUnsupportedMediaType(text=f"415: the charset {charset!r} is not known")
-        try:
-            return body.decode(codec)
-        except UnicodeDecodeError:
-            raise HTTPBadRequest(text=f"400: the body is not {charset}") from None
+        return decode_text(await self.read(), self.charset or "utf-8")
 
     async def json(self, *, loads: Callable[[str], Any] = _json.loads) -> Any:
         """The whole body decoded as JSON.  Raises what `loads` raises, and what `text` raises."""
         return loads(await self.text())
 
-    async def post(self) -> FormData:
-        """The fields of a form, URL-encoded or multipart; uploads as `FileField`.  Empty for any other body.
+    def read_already(self) -> bytes | None:
+        """The whole body, if `read` has read it."""
+        return self._body
 
-        Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than the application allows.
+    async def post(self, limits: FormLimits | None = None) -> FormData:
+        """The fields of a form, URL-encoded or multipart, files as `FileField`.  Empty for any other body.  May be called again.
+
+        `limits` are those of `FormLimits`, besides `max_body_size`, which is for the whole.  The files are closed when the
+        request ends.  Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than is allowed,
+        `HTTPUnsupportedMediaType` for a charset or coding that is not known, `BodyConsumed` if the body was read as a stream.
         """
-        if self._form is None:
-            from .forms import read_form
+        if self.form is None:
+            from .forms import DEFAULT_FORM_LIMITS, read_form
 
-            self._form = await read_form(self)
-        return self._form
+            self.form = await read_form(self, limits or DEFAULT_FORM_LIMITS)
+        return self.form
 
     async def multipart(self) -> MultipartReader:
-        """The parts of a multipart body, one after the other as they come.  Raises `HTTPUnsupportedMediaType`."""
+        """The parts of a multipart body of any kind, one after the other as they come.
+
+        Raises `HTTPUnsupportedMediaType` if it is none, `HTTPBadRequest` if it does not say what stands between them, and
+        `BodyConsumed` if a part of it was read before.
+        """
         from .forms import multipart_reader
 
         return multipart_reader(self)
