@@ -121,7 +121,7 @@ def folder_app(folder: Path, *, listing: bool) -> Served:
     from .. import web
 
     app = web.Application()
-    app.add_routes([web.static("/", folder, show_index=listing)])
+    app.add_routes([web.static("/", folder, show_index=listing, index="index.html")])
     return app
 
 

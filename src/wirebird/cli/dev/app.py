@@ -125,7 +125,7 @@ class DevApp:
                 raise
             trace = type(error), error, without_caller(error.__traceback__)
             _log.error("%s %s raised %s", record.method, target, type(error).__name__, exc_info=trace)
-            record.status = 500
+            record.status, record.end_at = 500, monotonic() - exchange.began
             self._answer_failure(exchange, record, record.failures, looks)
         else:
             await watched.release()

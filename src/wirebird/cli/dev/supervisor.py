@@ -140,8 +140,8 @@ class Supervisor:
                     return 0
                 if kind == "changed":
                     await self._on_change(what)
-                elif kind == "ended" and what is not None and what is self._child:
-                    await self._on_death(what)
+                elif kind == "ended" and self._child is not None and what is self._child:
+                    await self._on_death(self._child)
                 elif kind == "failed":
                     raise what
         finally:
