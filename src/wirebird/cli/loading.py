@@ -164,9 +164,8 @@ async def make_served(found: Any, target: Target, *, root_path: str = "", lifesp
         if _takes(found, 3):
             return AsgiApp(found, root_path=root_path, lifespan=lifespan)
         if not _takes(found, 0):
-            raise LoadError(
-                f"{target} takes neither scope, receive and send, as an ASGI application, nor nothing, as what makes one"
-            )
+            wanted = "scope, receive and send, as an ASGI application does, nor can be called without anything, to make one"
+            raise LoadError(f"{target} neither takes {wanted}")
         found = await _call(found, target)
     raise LoadError(f"{target} makes nothing but functions")
 
