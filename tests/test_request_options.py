@@ -111,12 +111,20 @@ def test_deadlines_may_be_rounded_up() -> None:
             wirebird.Timeouts(**wrong)
 
     async def main() -> None:
+        deadlines = []
+
+        async def note(request: wirebird.Request, handler: Any) -> wirebird.HttpResponse:
+            deadlines.append(request.deadline)
+            return await handler(request)  # type: ignore[no-any-return]
+
         async with Origin() as origin:
-            rounded = replace(NONE, sock_read=0.01, ceil_threshold=0.001)
-            async with wirebird.HTTPClient(timeouts=rounded) as client:
-                with pytest.raises(wirebird.ReadTimeout):
-                    await client.get(origin.url("/silent"))
-                assert monotonic() % 1 < 0.5 or monotonic() % 1 > 0.99
+            rounded = replace(NONE, request_timeout=7.3, ceil_threshold=5)
+            async with wirebird.HTTPClient(timeouts=rounded, middlewares=[note]) as client:
+                assert (await client.get(origin.url("/anything"))).status_code == 200
+                await client.get(origin.url("/anything"), timeouts=replace(rounded, request_timeout=4.3))
+            assert deadlines[0] % 1 == 0
+            assert monotonic() + 7 < deadlines[0] < monotonic() + 8.4
+            assert monotonic() + 4 < deadlines[1] < monotonic() + 4.4
 
     run(main)
 

@@ -209,8 +209,8 @@ def test_a_coded_body_is_decoded(coding: str) -> None:
         ("gzip, lzma", b"x", 415, "lzma"),
         ("gzip, gzip, gzip, gzip, gzip, gzip", b"x", 415, "codings"),
         ("gzip", b"no gzip", 400, "not valid gzip"),
-        ("gzip", gzip.compress(b"x" * 100)[:-3], 400, "stops before its end"),
-        ("gzip", gzip.compress(b"x") + b"rest", 400, "behind the end"),
+        ("gzip", gzip.compress(b"x" * 100, mtime=0)[:-3], 400, "stops before its end"),
+        ("gzip", gzip.compress(b"x", mtime=0) + b"rest", 400, "behind the end"),
         ("br", b"\xff" * 50, 400, "br"),
     ],
 )

@@ -268,7 +268,7 @@ def test_other_methods_have_no_conditions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["small", "large"])
 def test_prepare_sends_it_and_signals_see_it(name: str, tmp_path: Path) -> None:
-    """`on_response_prepare` sees the status and the fields that are sent, and may add to them, for whatever becomes of the file."""
+    """`on_response_prepare` sees the status and the fields that are sent, and may add to them, whatever becomes of the file."""
     make(tmp_path / "small", HELLO)
     make(tmp_path / "large", LARGE)
     seen = []

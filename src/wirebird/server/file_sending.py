@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .connection import ServerConnection
+    from ..net.stream import Stream
 
 __all__ = ["FileSending", "can_send_files"]
 
@@ -41,7 +41,7 @@ class FileSending:
 
     __slots__ = ("_connection", "_count", "_file", "_offset", "_socket", "sent")
 
-    def __init__(self, connection: ServerConnection, file: int, offset: int, count: int) -> None:
+    def __init__(self, connection: Stream, file: int, offset: int, count: int) -> None:
         self._connection = connection
         self._file = file
         self._offset = offset

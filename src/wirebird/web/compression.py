@@ -148,11 +148,11 @@ def compress_middleware(
 
     def mark(response: StreamResponse) -> None:
         # What is no StreamResponse is not for a middleware to complain of.
-        if getattr(response, "prepared", True) or response.compression is not None:
+        if getattr(response, "prepared", True) or response.coding is not None:
             return
         size = response.content_length
         if (size is None or size >= min_size) and compressible(response.content_type):
-            response.compression = compression
+            response.coding = compression
 
     async def compress(request: Request, handler: Handler) -> StreamResponse:
         try:

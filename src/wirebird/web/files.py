@@ -189,9 +189,9 @@ class FileResponse(StreamResponse):
             if failed == 304:
                 await self._not_modified(request)
                 return
-            ranged = self.compression is None or self.compression.choose(request, self) is None
+            ranged = self.coding is None or self.coding.choose(request, self) is None
             if ranged:
-                self.compression = None
+                self.coding = None
                 headers["Accept-Ranges"] = "bytes"
             if ranged and request.method == "GET" and "range" in request.headers and may_be_a_part(request.headers, state, clock):
                 asked = byte_ranges(request.headers.get_list("range"), file.size)
@@ -217,7 +217,7 @@ class FileResponse(StreamResponse):
             segments = [*segments, parts_end(boundary)]
         self._length = sum(len(one) if isinstance(one, bytes) else one.stop - one.start for one in segments)
         await request.app.prepare_response(request, self)
-        if file.data is not None and self.compression is None:
+        if file.data is not None and self.coding is None:
             data = file.data
             body = b"".join([one if isinstance(one, bytes) else data[one.start : one.stop] for one in segments])
             self.prepared = self.eof_sent = True
@@ -271,7 +271,7 @@ class FileResponse(StreamResponse):
 
     async def _finish(self, request: Request, status: int, body: bytes) -> None:
         self.set_status(status)
-        self.compression = None
+        self.coding = None
         self._length = len(body)
         await request.app.prepare_response(request, self)
         self.prepared = self.eof_sent = True

@@ -50,7 +50,7 @@ class StreamResponse(MutableMapping[str, Any]):
     kept to; else the body is chunked, or ends with the connection for a client of HTTP/1.0.  Raises `UsageError`.
     """
 
-    compression: Compression | None = None  # how it is to be compressed, if it is
+    coding: Compression | None = None  # how it is to be compressed, if it is
     _encoder: Encoder | None = None
 
     def __init__(self, *, status: int = 200, reason: str | None = None, headers: HeadersLike | None = None) -> None:
@@ -188,7 +188,7 @@ class StreamResponse(MutableMapping[str, Any]):
 
         if self.prepared:
             raise RuntimeError("the head of the response was sent already")
-        self.compression = compression_by(force, level)
+        self.coding = compression_by(force, level)
 
     def _fields(self) -> bytes:
         """The field lines, without those that frame the body."""
@@ -215,13 +215,13 @@ class StreamResponse(MutableMapping[str, Any]):
     async def _start(self, request: Request, size: int | None) -> None:
         if "content-type" not in self.headers and self._status not in _EMPTY and size != 0:
             self.headers["Content-Type"] = "application/octet-stream"
-        if self.compression is not None and size != 0 and (coding := self.compression.choose(request, self)) is not None:
+        if self.coding is not None and size != 0 and (coding := self.coding.choose(request, self)) is not None:
             from .compression import describe_coding
 
             describe_coding(self.headers, coding)
             size = None
             if request.method != "HEAD":
-                self._encoder = self.compression.start(coding)
+                self._encoder = self.coding.start(coding)
         self.prepared = True
         await request.exchange.begin(_head(self._status, self.reason, self._fields()), size)
 
@@ -403,8 +403,8 @@ class Response(StreamResponse):
         if app.prepares:
             await app.prepare_response(request, self)
         body = self._body
-        if self.compression is not None and body:
-            body = await self._compressed(request, self.compression)
+        if self.coding is not None and body:
+            body = await self._compressed(request, self.coding)
         self.prepared = self.eof_sent = True
         status = self._status
         if self._headers is None and self._cookies is None and status not in _EMPTY:

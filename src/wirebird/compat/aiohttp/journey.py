@@ -153,7 +153,9 @@ class Journey:
                 yield name, given
 
     async def abandon(self) -> None:
-        """Close what the body of the request under way has open."""
+        """The call has failed: close what the body of the request under way has open, and let go of its response."""
+        if self._sending.latest is not None:
+            self._sending.latest.close()
         if self._request is not None and self._request._body is not None:
             await self._request._body.close()
 

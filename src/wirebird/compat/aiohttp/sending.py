@@ -49,6 +49,7 @@ class Sending:
     auto_decompress: bool
     tracker: UploadTracker | None
     upgrade: Offer | None = None  # for the handshake of a WebSocket
+    latest: ClientResponse | None = None  # which a middleware may lose
 
     async def send(self, req: ClientRequest) -> ClientResponse:
         """Send `req`, and give the response as soon as its head is there.  Raises what `client_exceptions` lists."""
@@ -79,7 +80,8 @@ class Sending:
                 raise  # who was told of the request, then
             raise of_upload(error, req) from error
         try:
-            return self._started(req, response)
+            self.latest = self._started(req, response)
+            return self.latest
         except BaseException:
             response.abandon(at_once=True)
             raise
