@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from ...errors import ConnectionLost, ProtocolError
 from ...models.message import RequestHead
-from ...models.redaction import hidden_field, read_hide
+from ...models.redaction import hidden_field, hidden_params, read_hide
 from ...server.asgi_conversation import tells_of_leaving
 from ...server.exchange import Exchange
 from ...server.server import Served, Server
@@ -112,7 +112,8 @@ class DevApp:
 
     async def _serve_watched(self, exchange: Exchange, target: str, looks: bool) -> None:
         head = exchange.head
-        record = self.records.add(head.method.decode(), target, head.version, exchange.peer, self._shown(head))
+        shown = hidden_params(target, self._hidden)
+        record = self.records.add(head.method.decode(), shown, head.version, exchange.peer, self._shown(head))
         script = pages.script(self.live.name).encode() if looks else b""
         watched = WatchedExchange(exchange, record, script, looks)
         try:
