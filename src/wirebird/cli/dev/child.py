@@ -95,7 +95,11 @@ class DevProcess:
             served = await self._load()
         except LoadError as error:
             report(error)
-            self._app = DevApp(None, broken=explain(error.__cause__ or error), guard=guard)
+            if error.__cause__ is not None:
+                broken = explain(error.__cause__)
+            else:
+                broken = [Failure("There is nothing to serve", str(error), "", [], str(error))]
+            self._app = DevApp(None, broken=broken, guard=guard)
         else:
             self._app = DevApp(served, getattr(served, "application", served), guard=guard)
         return self._app

@@ -6,6 +6,7 @@ import asyncio
 import socket as _socket
 import sys
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def command(**options: Any) -> int:
     except LoadError as error:
         complain(str(error))
         return 2
-    return supervise(target, {**_DEFAULTS, "shutdown_timeout": 3.0, **options}, plain=False)
+    return supervise(target, {**_DEFAULTS, "shutdown_timeout": 1.0, **options}, plain=False)
 
 
 def supervise(target: Target, options: dict[str, Any], *, plain: bool) -> int:
@@ -122,6 +123,8 @@ def _supervisor(
         lines = [f"Running on {', '.join(names)}"]
         if not plain and names[0].startswith("http"):
             lines.append(f"Requests and routes: {names[0]}{PREFIX}")
+        if not plain and any(is_open(sock) for sock in socks):
+            lines.append("Other machines can reach it; exceptions and requests are shown on this one alone")
         lines.append(f"Watching {', '.join(str(root) for root in roots)}\n(Press CTRL+C to quit)")
         print("\n".join(lines), flush=True)
 
@@ -135,6 +138,12 @@ def _supervisor(
         say=lambda text: print(f"wirebird: {text}", file=sys.stderr, flush=True),
         ready=ready,
     )
+
+
+def is_open(sock: _socket.socket) -> bool:
+    """Whether other machines may reach it."""
+    address = sock.getsockname()
+    return isinstance(address, tuple) and not ip_address(address[0].partition("%")[0]).is_loopback
 
 
 _PARENTS = frozenset({"target", "app_dir", "watch", "ignore", "also", "allow_host", "reload"})

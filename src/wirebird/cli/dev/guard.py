@@ -2,18 +2,22 @@
 
 A page of another site can have the browser send requests to this machine.  What it must not get is an answer it may read: by a
 name that it has resolved to 127.0.0.1 itself (DNS rebinding), so only names that mean this machine are answered; or through a
-WebSocket, which is for pages of the same origin (`live.py`).  Tracebacks and requests are for programs on this machine alone.
+WebSocket, which is for pages of the same origin (`live.py`).  Tracebacks and requests are for programs on this machine alone,
+and not for those that speak for others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_address
+from typing import Final
 
 from ...models.message import RequestHead
 from ...server.exchange import Exchange
 
 __all__ = ["Guard"]
+
+_PROXIED: Final = ("forwarded", "x-forwarded-for", "via")
 
 
 class Guard:
@@ -33,8 +37,11 @@ class Guard:
 
     def may_look(self, exchange: Exchange) -> bool:
         """Whether whoever asks may see what is inside: a program on this machine, and no page of another site."""
-        if exchange.head.fields.get("sec-fetch-site", "none") not in ("none", "same-origin", "same-site"):
+        fields = exchange.head.fields
+        if fields.get("sec-fetch-site", "none") not in ("none", "same-origin", "same-site"):
             return False
+        if any(name in fields for name in _PROXIED):
+            return False  # who knows for whom
         peer = exchange.connection.peer
         if ":" not in peer:
             return True  # over a Unix socket

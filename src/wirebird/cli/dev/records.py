@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import time
 from typing import Final
 
@@ -12,6 +12,9 @@ from .tracebacks import Failure
 __all__ = ["Record", "Records"]
 
 _MOST: Final = 200
+
+# Exceptions with all their variables are large: of older requests the last one is kept, without its frames.
+_MOST_WITH_FRAMES: Final = 20
 
 
 @dataclass
@@ -54,6 +57,9 @@ class Records:
         self._count += 1
         record = Record(self._count, method, target, version, peer, fields)
         self._records.append(record)
+        if len(self._records) > _MOST_WITH_FRAMES:
+            old = self._records[-1 - _MOST_WITH_FRAMES]
+            old.failures = [replace(one, frames=[], text="") for one in old.failures[-1:]]
         return record
 
     def latest(self) -> list[Record]:

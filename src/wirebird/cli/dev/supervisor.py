@@ -196,8 +196,6 @@ class Supervisor:
                 self._say("the application cannot be served; waiting for a change")
 
     async def _on_change(self, paths: list[str]) -> None:
-        while not self._news.empty() and self._news._queue[0][0] == "changed":  # type: ignore[attr-defined]
-            paths += self._news.get_nowait()[1]
         sorted_ones = sort_changes(paths, is_folder=self._is_folder, also=self._also)
         child = self._child
         if child is None or child.broken or sorted_ones["restart"]:
@@ -221,7 +219,8 @@ class Supervisor:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         self._say(f"the process of the application {how}; waiting for a change")
         self._child = None
-        if not child.broken or child.ready:
+        # One that says why; unless pages are left alone, where connections wait for a change, too.
+        if not self._options["plain"] and (not child.broken or child.ready):
             await self._start(f"The process of the application {how}. The terminal may say more.")
 
     def _shown(self, paths: Sequence[str]) -> str:
