@@ -54,6 +54,8 @@ class Served(Protocol):
     async def startup(self, server: Server) -> None:
         """The server is about to listen."""
 
+    # It may have `async def leave(self)`, called when the server is being closed and requests are still under way.
+
     async def shutdown(self, grace: float) -> None:
         """The last request was answered; what still runs may take `grace` seconds."""
 
@@ -110,6 +112,7 @@ class Server:
         self._settled: asyncio.Future[None] | None = None  # done when there is nothing left, while the server stops
         self._hurry: asyncio.Future[None] | None = None  # while it is being closed: done when there is no grace any more
         self._closed: asyncio.Future[None]  # done when it is
+        self._leaving: asyncio.Future[Any] | None = None
         self._is_crowded = False
         self._stamp = b""
         self._stamp_timer: asyncio.TimerHandle | None = None
@@ -243,6 +246,7 @@ class Server:
         try:
             for listener in listeners:
                 late += self._stop_listening(listener)
+            self._tell_of_the_end()
             await self._finish(grace, hurry)
         finally:
             for task in late:
@@ -256,6 +260,14 @@ class Server:
                 finally:
                     self._hurry = None
                     self._closed.set_result(None)
+
+    def _tell_of_the_end(self) -> None:
+        """Have an application that wants to hear of it end what would last for ever, while requests are under way."""
+        leave = getattr(self.app, "leave", None)
+        if leave is None or not self._started:
+            return
+        self._leaving = asyncio.ensure_future(leave())
+        self._leaving.add_done_callback(_heed)  # the application's own shutdown waits for it, and raises what it raised
 
     def _stop_listening(self, listener: asyncio.Server) -> list[asyncio.Task[Any]]:
         """Close a listening socket, but first accept those who are connected already, as far as they know."""
@@ -353,6 +365,12 @@ class Server:
         paths, self._paths = self._paths, []
         for path in paths:
             Path(path).unlink(missing_ok=True)
+
+
+def _heed(task: asyncio.Future[Any]) -> None:
+    """Take note of what a task raised, so that nobody complains that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _log_error(exchange: Exchange, error: BaseException) -> None:

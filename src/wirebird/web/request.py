@@ -15,6 +15,7 @@ from ..errors import BodyConsumed, InvalidRequest, LimitExceeded
 from ..models.headers import HttpHeaders
 from ..models.message import RequestHead
 from ..models.url import destination
+from ..server.peer import UNIX
 
 if TYPE_CHECKING:
     from ..server.exchange import Exchange
@@ -190,11 +191,9 @@ class Request(MutableMapping[str, Any]):
 
     @property
     def remote(self) -> str | None:
-        """The address of the client, without its port; None over a Unix socket."""
-        from ..server.forwarded import host_of
-
-        host = host_of(self.exchange.peer)
-        return host if host != "unix" else None
+        """The address of the client, without its port, as a trusted proxy saw it if there is one; None over a Unix socket."""
+        remote = self.exchange.remote
+        return None if remote == UNIX else remote
 
     # -- its fields ----------------------------------------------------------------------------------------------------
 
