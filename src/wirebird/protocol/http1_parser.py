@@ -31,6 +31,9 @@ __all__ = ["Parser"]
 READY, HEAD, SIZED, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILERS, TO_EOF, DONE, TUNNELLING, FAILED = State
 
 
+# A longer request is not remembered: what a client may have kept here, it could have kept on each of its connections.
+_WORTH_KEEPING: Final = 2048
+
 # RFC 9112 6.3, steps 1 and 2: after these the head alone does not say where the response ends.
 _FRAMED_BY_METHOD: Final = frozenset({b"HEAD", b"CONNECT"})
 
@@ -120,9 +123,9 @@ class Parser:
         """Client role: whether a response is awaited of which not a byte has arrived."""
         return (self.state is READY or self.state is HEAD) and not self._pending and not self._informational
 
-    def is_begun(self) -> bool:
-        """Server role: whether a part of a head has arrived."""
-        return self.state is HEAD and bool(self._pending)
+    def begun(self) -> int:
+        """Server role: how many bytes are here of a head that is not complete."""
+        return len(self._pending) if self.state is HEAD else 0
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -254,7 +257,8 @@ class Parser:
         if self.server:
             request = parse_request_head(raw)
             events.append(request)
-            self._known_request = request if request.length == 0 and request.method != b"CONNECT" else None
+            small = request.size <= _WORTH_KEEPING
+            self._known_request = request if small and request.length == 0 and request.method != b"CONNECT" else None
             self._begin_body(TUNNEL if request.method == b"CONNECT" else request.length, events)
             return pos
         response = parse_response_head(raw, self._method)

@@ -68,7 +68,7 @@ class AsgiApp:
             scheme=exchange.scheme,
             fields=head.raw_fields,
             root_path=self._root_path,
-            client=_address(exchange.peer),
+            client=exchange.client,
             server=(where.host, where.port),
             state=self._state,
         )
@@ -130,8 +130,3 @@ class _Wire:
         await self._exchange.finish(trailers)
         if not self.done.done():
             self.done.set_result(None)
-
-
-def _address(peer: str) -> tuple[str, int] | None:
-    host, colon, port = peer.rpartition(":")
-    return (host, int(port)) if colon and port.isascii() and port.isdigit() else None

@@ -6,28 +6,29 @@ turn of the loop, pipelined requests too.  A body is read as it is asked for, wi
 (Continue) is sent when somebody waits for it (RFC 9110 10.1.1).  Whatever cannot be parsed is answered once and closes the
 connection; a close lets the peer read the answer first (RFC 9112 9.6).
 
-Time limits are numbers: `deadline` is looked at by the one timer of the server (`net/timeouts.py`).
+What is read behind the request under way is kept as bytes, no more than a read beyond `PIPELINE`; then the socket is left alone.
+The parser is asked for the next request only when the one before is answered.  So there is no queue, and a fault in the third
+request comes to light when the second is done.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final
 
 from ..errors import ConnectionLost, InvalidRequest, LimitExceeded, ProtocolError, WirebirdError
-from ..models.limits import Limits
 from ..models.message import RequestHead
 from ..net.incoming import PieceSupply
-from ..net.stream import Stream
 from ..net.timeouts import NEVER
 from ..protocol.http1_events import END, End, Event, State
-from ..protocol.http1_parser import Parser
 from .driver import Driver
 from .exchange import Exchange
 from .host import Host, Phase
+from .lingering import LingeringStream
+from .peer import peer_of
+from .refusal import NOBODY, is_of_client, refusal, status_of
 
 __all__ = ["ServerConnection"]
 
@@ -37,45 +38,37 @@ PIPELINE: Final = 65536
 # Requests that are answered in one turn of the loop.
 _TURN: Final = 64
 
+# How long a connection that is new may take to send its first request when the server stops, seconds.
+_LAST_CALL: Final = 1.0
 
-class ServerConnection(PieceSupply, Stream):
+IDLE, SERVING, DRAINING, LINGERING, GONE = Phase
+_DONE: Final = State.DONE
+
+
+class ServerConnection(PieceSupply, LingeringStream):
     """One connection of a client to `host`."""
 
     __slots__ = (
         "_cancelled",
         "_discarded",
         "_driver",
-        "_eof",
         "_expecting",
         "_fault",
-        "_host",
-        "_paused",
-        "deadline",
         "exchange",
-        "parser",
-        "phase",
         "requests",
-        "secure",
         "stamp",
         "total_at",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, host: Host, limits: Limits) -> None:
-        super().__init__(loop, "")
-        self._host = host
+    def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
+        super().__init__(loop, host)
         self._driver = Driver(loop, self._on_end)
         self._cancelled = False  # the handler, by us
-        self._discarded = 0  # bytes of bodies that nobody wanted
-        self._eof = False
+        self._discarded = 0  # bytes of a body that nobody wanted
         self._expecting = False  # the client waits for a 100
         self._fault: ProtocolError | None = None
-        self._paused = False
-        self.deadline = NEVER
         self.exchange: Exchange | None = None
-        self.parser = Parser(server=True, limits=limits)
-        self.phase = Phase.IDLE
         self.requests = 0
-        self.secure = False
         self.stamp = host.stamp
         self.total_at = NEVER
 
@@ -87,43 +80,52 @@ class ServerConnection(PieceSupply, Stream):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there."""
         super().connection_made(transport)
-        name = transport.get_extra_info("peername")
-        self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "a Unix socket"
+        host = self._host
+        self.peer = peer_of(transport.get_extra_info("peername"))
         self.secure = transport.get_extra_info("sslcontext") is not None
-        self._host.connections.add(self)
-        self._due(self._host.settings.header_timeout)
+        most = host.settings.max_connections
+        if most is not None and len(host.connections) >= most:
+            self._turn_away()
+            return
+        host.connections.add(self)
+        self.due(_LAST_CALL if host.stopping else host.settings.header_timeout)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
         phase = self.phase
-        if phase > Phase.DRAINING:
+        if phase > DRAINING:
             return
         try:
             events = self.parser.receive(self._buffer, nbytes)
         except ProtocolError as error:
             self._break(error)
             return
-        if phase is not Phase.IDLE:
+        if phase is not IDLE:
             self._more(events)
         elif events:
             self._serve(events)
-        elif self.deadline == NEVER or not self.parser.is_begun():
-            self._due(self._host.settings.header_timeout)
+        elif self.parser.state is _DONE:
+            self._check_pipeline()
+        else:
+            self._await_head()
 
     def eof_received(self) -> bool:
         """The client will send no more; it may still read what it asked for, but for TLS, which knows no half-close."""
-        self._eof = True
-        exchange = self.exchange
-        if self.phase is Phase.LINGERING:
-            self._close()
+        self.ended = True
+        phase = self.phase
+        if phase >= DRAINING:
+            self.close()
             return False
+        exchange = self.exchange
+        if exchange is None and self.parser.state is _DONE:
+            return not self.secure  # there are requests that wait for their turn
         try:
-            self._more(self.parser.eof())
+            self.parser.eof()
         except ProtocolError as error:
             self._break(error)
         if exchange is None:
-            if self.phase is Phase.IDLE:
-                self._close()
+            if self.phase is IDLE:
+                self.close()
             return False
         if exchange.left is not None:
             exchange.left(False)
@@ -133,53 +135,60 @@ class ServerConnection(PieceSupply, Stream):
         """The transport is gone."""
         if exc is not None:
             exc.with_traceback(None)
-        self._eof = True
-        self.deadline = NEVER
-        self._host.connections.discard(self)
+        self.ended = True
+        self.forget_deadlines()
+        host = self._host
+        host.connections.discard(self)
         exchange = self.exchange
-        if exchange is not None and self.phase is not Phase.GONE:
-            self._fail_body(ConnectionLost("the client has left", peer=self.peer, phase="reading the request"))
-            if exchange.left is not None:
-                exchange.left(True)
-            if self._host.settings.cancel_on_disconnect:
-                self.cancel()
+        gone = self.phase is GONE
+        self.phase = GONE
         if exchange is None:
             self._driver.stop()
-        self.phase = Phase.GONE
-
-    def pause_writing(self) -> None:
-        """The client is slow to read: from now on there is a limit to that."""
-        super().pause_writing()
-        self._due(self._host.settings.write_timeout)
+        else:
+            host.orphans.add(self)
+            if not gone:
+                self._fail_body(ConnectionLost("the client has left", peer=self.peer, phase="reading the request"))
+                if exchange.left is not None:
+                    exchange.left(True)
+                if host.settings.cancel_on_disconnect:
+                    self.cancel()
+        if host.stopping:
+            host.settle()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """It has read what was too much."""
         super().resume_writing()
-        if self.phase is Phase.SERVING:
-            self.deadline = NEVER
-        elif self.phase is Phase.IDLE:
-            self._due(self._host.settings.keepalive_timeout)
+        if self.phase is IDLE:
             self.loop.call_soon(self._next)
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
     def _serve(self, events: list[Event]) -> None:
         """Answer the request that `events` begin with, and those behind it, as far as that goes without waiting."""
-        for _ in range(_TURN):
-            head = events[0]
-            exchange = self._open(head, events)  # type: ignore[arg-type]
+        serve, run, parser = self._host.serve, self._driver.run, self.parser
+        left = _TURN
+        while True:
+            exchange = self._open(events)
             if exchange is None:
                 return
-            outcome = self._driver.run(self._host.serve(exchange))
+            outcome = run(serve(exchange))
             if outcome is False:
+                if not self._wait_began:
+                    self.due_at(NEVER)
                 return
             if not self._conclude(exchange, outcome):  # type: ignore[arg-type]
+                outcome = None  # whose traceback leads here
                 return
-            parser = self.parser
             if not parser.leftover:
                 parser.proceed()
+                if self.paused:
+                    self.resume()
                 return
             if not self.writable:
+                return
+            left -= 1
+            if not left:
+                self.loop.call_soon(self._next)  # let others have their turn
                 return
             try:
                 events = parser.proceed()
@@ -187,48 +196,65 @@ class ServerConnection(PieceSupply, Stream):
                 self._break(error)
                 return
             if not events:
+                self._await_head()
                 return
-            self._resume_if_paused()
-        self.phase = Phase.IDLE
-        self._keep(events)
 
-    def _open(self, head: RequestHead, events: list[Event]) -> Exchange | None:
-        """The exchange that begins with `head`, unless the request is refused at once."""
+    def _open(self, events: list[Event]) -> Exchange | None:
+        """The exchange that `events` begin with, unless the request is refused at once."""
+        head: RequestHead = events[0]  # type: ignore[assignment]
         count = len(events)
-        settings = self._host.settings
-        if head.method == b"CONNECT":
-            self._break(InvalidRequest("CONNECT is not served here", status=501))
-            return None
-        limit = settings.max_body_size
-        if limit is not None and head.length > limit:
-            self._break(self._too_large(limit))
-            return None
         whole: bytes | None = None
-        if events[-1] is END:
-            whole = b"" if count == 2 else events[1] if count == 3 else None  # type: ignore[assignment]
+        if count == 2 and events[1] is END:
+            whole = b""
+        elif not self._is_granted(head):
+            return None
+        elif count == 3 and events[2] is END:
+            whole = events[1]  # type: ignore[assignment]
+        if self.paused and len(self.parser.leftover) <= PIPELINE:
+            self.resume()
         self.requests += 1
-        self.phase = Phase.SERVING
-        self.deadline = NEVER
+        self.head_began = 0.0
+        self.phase = SERVING
         exchange = self.exchange = Exchange(self, head, whole, monotonic())
+        proxies = self._host.settings.proxies
+        if proxies is not None:
+            try:
+                exchange.seen = proxies.look(self.peer, head)
+            except InvalidRequest as error:
+                self.exchange = None
+                self._break(error, head)
+                return None
         if whole is None:
             self._expecting = head.expect_continue and head.length != 0
             self._discarded = 0
+            self.due_at(NEVER)
+            self.body_begins()
             self._more(events[1:])
-            if self._eof:  # what the client said last is not the whole of a request
+            if self.ended:  # what the client said last is not the whole of a request
                 try:
                     self.parser.eof()
                 except ProtocolError as error:
                     self._break(error)
         return exchange
 
+    def _is_granted(self, head: RequestHead) -> bool:
+        """Whether a request that may have a body is served."""
+        if head.method == b"CONNECT":
+            self._break(InvalidRequest("CONNECT is not served here", status=501), head)
+            return False
+        limit = self._host.settings.max_body_size
+        if limit is not None and (head.length > limit or self.parser.received > limit):
+            self._break(self._too_large(limit), head)
+            return False
+        return True
+
     def _more(self, events: list[Event]) -> None:
         """What has arrived of the body of the request under way."""
         exchange = self.exchange
-        if self.phase is Phase.SERVING and self.writable:
-            self.deadline = NEVER
         for event in events:
             if type(event) is bytes:
                 self._expecting = False
+                self.body_arrived(len(event))
                 limit = self._host.settings.max_body_size
                 if limit is not None and self.parser.received > limit:
                     self._break(self._too_large(limit))
@@ -237,19 +263,27 @@ class ServerConnection(PieceSupply, Stream):
                     exchange.body.feed(event)
                 else:
                     self._discarded += len(event)
-            elif type(event) is End and exchange is not None and exchange.body.error is None:
-                exchange.body.finish(event.trailers)
-        if self.phase is Phase.DRAINING:
-            if self.parser.state is State.DONE:
-                self._again()
-            elif self._discarded > self._host.settings.drain_size or self._eof:
-                self._linger()
-        elif len(self.parser.leftover) > PIPELINE:
-            self.pause()
+            elif type(event) is End:
+                self.body_arrived(0)
+                if exchange is not None and exchange.body.error is None:
+                    exchange.body.finish(event.trailers)
+        if self.phase is not DRAINING:
+            self._check_pipeline()
+        elif self.parser.state is _DONE:
+            self.phase = IDLE
+            if self._is_to_stay():
+                self.due(self._host.settings.keepalive_timeout)
+                self._next()
+        elif self._discarded > self._host.settings.drain_size:
+            self.linger()
 
     def _too_large(self, limit: int) -> LimitExceeded:
         message = f"a request body of more than {limit} bytes"
         return LimitExceeded(message, limit="max_body_size", maximum=limit, status=413)
+
+    def _check_pipeline(self) -> None:
+        if len(self.parser.leftover) > PIPELINE:
+            self.pause()
 
     # -- the end of an exchange ----------------------------------------------------------------------------------------
 
@@ -263,28 +297,27 @@ class ServerConnection(PieceSupply, Stream):
 
     def _next(self) -> None:
         """Go on with what has arrived behind the last request."""
-        if self.phase is not Phase.IDLE or not self.writable or self.parser.state is not State.DONE:
+        parser = self.parser
+        if self.phase is not IDLE or not self.writable or self.transport is None or parser.state is not _DONE:
             return
         try:
-            events = self.parser.proceed()
+            events = parser.proceed()
         except ProtocolError as error:
             self._break(error)
             return
-        if self._eof and not events:
-            self._close()
-            return
-        self._resume_if_paused()
         if events:
             self._serve(events)
+        elif self.ended:
+            self.eof_received()
+        else:
+            self._await_head()
 
-    def _keep(self, events: list[Event]) -> None:
-        """There were many requests at once: let others have their turn."""
-        self.loop.call_soon(self._serve_later, events)
-        self.phase = Phase.SERVING
-
-    def _serve_later(self, events: list[Event]) -> None:
-        if self.transport is not None and self.phase is Phase.SERVING:
-            self._serve(events)
+    def _await_head(self) -> None:
+        """The next request is not here, or not all of its head."""
+        if size := self.parser.begun():
+            self.head_goes_on(size)
+        if self.paused:
+            self.resume()
 
     def _conclude(self, exchange: Exchange, error: BaseException | None) -> bool:
         """The handler has ended; whether the next request may be read at once."""
@@ -292,85 +325,104 @@ class ServerConnection(PieceSupply, Stream):
         if error is not None or not exchange.finished:
             self._failed(exchange, error or RuntimeError("the request was served without a whole response"))
         self.exchange = None
-        host.done(exchange)
-        if exchange.upgraded or self.phase is Phase.GONE:
+        if host.done is not None:
+            self._tell(exchange)
+        if self.phase is not SERVING:
+            self.orphan_ended(exchange.websocket, error)
             return False
-        if self.transport is None:
+        if not exchange.keep_alive or self._fault is not None or not exchange.finished:
+            self.linger(exchange.head.keep_alive)
             return False
-        if self._fault is not None or not exchange.finished:
-            self._linger()
-            return False
-        if self.parser.state is State.DONE:
-            if not exchange.keep_alive:
-                self._linger()
+        if self.parser.state is _DONE:
+            self.phase = IDLE
+            if host.stopping and not self._is_to_stay():
                 return False
-            self.phase = Phase.IDLE
-            self._due(host.settings.keepalive_timeout)
+            timeout = host.settings.keepalive_timeout
+            self.due_at(NEVER if timeout is None else monotonic() + timeout)
             return True
         # Nobody read the whole body.  A little is received, so that the connection can be used again.
-        if not exchange.keep_alive:
-            self._linger()
-            return False
-        self.phase = Phase.DRAINING
+        exchange.body.drop()
+        self.phase = DRAINING
         self.resume()
-        self._due(host.settings.drain_time)
+        self.due(host.settings.drain_time)
         return False
 
-    def _again(self) -> None:
-        """The rest of the body is here: the next request may come."""
-        self.phase = Phase.IDLE
-        self._due(self._host.settings.keepalive_timeout)
-        self._next()
+    def _tell(self, exchange: Exchange) -> None:
+        try:
+            self._host.done(exchange)  # type: ignore[misc]
+        except Exception as error:
+            self.loop.call_exception_handler({"message": "on_done has raised", "exception": error, "protocol": self})
+
+    def _is_to_stay(self) -> bool:
+        """Whether there may be another request; if not, the connection is closed."""
+        if self._host.stopping and not self.parser.leftover:
+            self.linger()
+            return False
+        return True
 
     def _failed(self, exchange: Exchange, error: BaseException) -> None:
         """`serve` has raised, which is somebody's fault: the client's if its request was at fault, or if it has left."""
-        fault = self._fault
-        if isinstance(error, InvalidRequest | LimitExceeded):
-            fault = fault or error
+        fault: BaseException | None = self._fault
         if isinstance(error, asyncio.CancelledError):
-            if self._cancelled or self._is_going():
-                self.abort()
+            if self._cancelled or self.is_going():
+                self.break_off()
                 return
             error = RuntimeError("the application cancelled itself")
-        if fault is None and not (isinstance(error, ConnectionLost) and (self._eof or self._is_going())):
-            self._host.failed(exchange, error)
+        if fault is None:
+            if not is_of_client(error, self.peer):
+                self._host.failed(exchange, error)
+            elif not isinstance(error, ConnectionLost):
+                fault = error
+                self._host.refused(self.peer, error)  # type: ignore[arg-type]
+            elif not (self.ended or self.is_going()):
+                self._host.failed(exchange, error)
+        if fault is not None or isinstance(error, ConnectionLost):
+            error.with_traceback(None)  # it holds the handler, which holds the body, which holds the error
         if exchange.finished:
             return
-        if self._is_going() or not exchange.is_unsent():
-            self.abort()  # the client must not take it for whole
-            return
-        status = getattr(fault, "status", 400) if fault is not None else 500
-        self._refuse(exchange, status, fault.message if fault is not None else "")
+        if self.is_going() or not exchange.is_unsent():
+            self.break_off()  # the client must not take it for whole
+        elif fault is None:
+            self._refuse(exchange, 500, "")
+        else:
+            self._refuse(exchange, status_of(fault), getattr(fault, "message", ""))
 
     def _refuse(self, exchange: Exchange, status: int, said: str) -> None:
         """Answer with an error, and close."""
-        phrase = HTTPStatus(status).phrase
-        body = f"{status} {said or phrase}\n".encode()
-        exchange.keep_alive = False
-        exchange.respond(
-            status, b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\n" % (status, phrase.encode()), body
-        )
+        exchange.keep_alive = exchange.begun = False
+        exchange.respond(status, *refusal(status, said))
 
-    def _break(self, error: ProtocolError) -> None:
+    def _break(self, error: ProtocolError, head: RequestHead = NOBODY) -> None:
         """What has arrived cannot be read, or may not be: nothing that follows is."""
         if self._fault is not None:
             return
         self._fault = error.locate(self.peer, "reading the request")
-        if self.exchange is not None:
-            self._fail_body(error)
-            if self.phase is Phase.DRAINING:
-                self._linger()
-            return
+        error.with_traceback(None)  # which would hold what it was read from
         self._host.refused(self.peer, error)
-        nobody = RequestHead(b"GET", b"/", 1, b"", 0, 0, False, b"", False, b"")
-        exchange = Exchange(self, nobody, b"", monotonic())
-        self._refuse(exchange, getattr(error, "status", 400), error.message)
-        self._host.done(exchange)
-        self._linger()
+        if self.exchange is not None:
+            self.pause()
+            self._fail_body(error)
+        elif self.phase is DRAINING:
+            self.linger()
+        else:
+            exchange = Exchange(self, head, b"", monotonic())
+            self._refuse(exchange, status_of(error), error.message)
+            if self._host.done is not None:
+                self._tell(exchange)
+            self.linger()
+
+    def _turn_away(self) -> None:
+        """There are too many connections already."""
+        if not self._host.crowded(self.peer):
+            self.break_off()
+            return
+        self._host.connections.add(self)
+        Exchange(self, NOBODY, b"", 0.0).respond(503, *refusal(503, "there are too many connections"))
+        self.linger()
 
     def _fail_body(self, error: WirebirdError) -> None:
         exchange = self.exchange
-        if exchange is not None and self.parser.state is not State.DONE:
+        if exchange is not None and self.parser.state is not _DONE:
             body = exchange.body
             if not body.complete and body.error is None:
                 body.fail(error)
@@ -382,103 +434,48 @@ class ServerConnection(PieceSupply, Stream):
         if self._host.stopping or self._fault is not None:
             return False
         parser = self.parser
-        if parser.state is State.DONE:
-            return not self._eof or bool(parser.leftover)
+        if parser.state is _DONE:
+            return not self.ended or bool(parser.leftover)
         unread = parser.left if parser.state is State.SIZED else 0
-        return not (self._expecting or self._eof or unread > self._host.settings.drain_size)
-
-    def _linger(self) -> None:
-        """Let the client read the last answer: a socket that is closed with bytes unread sends a reset, which may overtake it."""
-        transport = self.transport
-        if transport is None or self._eof or (self.parser.state is State.DONE and not self.parser.leftover):
-            self._close()  # nothing is unread
-            return
-        self.phase = Phase.LINGERING
-        if transport.can_write_eof() and not transport.is_closing():
-            transport.write_eof()
-        self.resume()
-        self._due(self._host.settings.linger_time)
-
-    def _close(self) -> None:
-        self.phase = Phase.GONE
-        self._due(self._host.settings.linger_time)  # for what is still to be written
-        self.shut()
+        return not (self._expecting or self.ended or unread > self._host.settings.drain_size)
 
     def stop(self) -> None:
         """Close when the request under way is answered; at once if there is none."""
-        if self.phase is Phase.IDLE and not self.parser.is_begun():
-            self._close()
+        if self.phase is IDLE and self.parser.state is not _DONE and not self.parser.begun():
+            if self.requests:
+                self.close()
+            else:
+                self.due(_LAST_CALL)  # whoever has just come is about to say something
 
     def cancel(self) -> None:
         """Do not wait for the handler any longer."""
         self._cancelled = True
         self._driver.cancel()
 
-    def release(self) -> bytes:
-        """Give the transport away to another protocol, with what has arrived for it."""
-        self.phase = Phase.GONE
-        self.deadline = NEVER
-        self._host.connections.discard(self)
-        received, self.parser.leftover = self.parser.leftover, b""
-        return received
-
-    def _is_going(self) -> bool:
-        return self.closing or self.transport is None or self.transport.is_closing()
-
-    # -- time ----------------------------------------------------------------------------------------------------------
-
-    def _due(self, seconds: float | None) -> None:
-        """From now on the client has so many seconds."""
-        if seconds is None:
-            self.deadline = NEVER
-            return
-        deadline = self.deadline = monotonic() + seconds
-        watch = self._host.watch
-        if deadline < watch.next_at:
-            watch.arm(deadline)
-
-    def expire(self, now: float) -> None:
+    def overdue(self, now: float) -> None:
         """The client took too long."""
-        self.deadline = NEVER
         phase = self.phase
-        if phase is Phase.IDLE:
-            if self.parser.is_begun():
+        if phase is IDLE:
+            size = self.parser.begun()
+            if not size:
+                self.close()
+            elif self.is_head_late(size, now):
                 self._break(InvalidRequest("the head of the request took too long", status=408))
+        elif phase is SERVING:
+            self._break(InvalidRequest("the body of the request took too long", status=408))
+        elif phase is DRAINING:
+            self.linger()
+        elif phase is LINGERING:
+            if self.written_by == NEVER:
+                self.close()
             else:
-                self._close()
-        elif phase is Phase.SERVING:
-            if not self.writable:
-                self.abort()
-            else:
-                self._break(InvalidRequest("the body of the request took too long", status=408))
-        elif phase is Phase.DRAINING:
-            self._linger()
-        elif phase is Phase.LINGERING:
-            self._close()
-        else:
-            self.abort()
+                self.due(self._host.settings.linger_time)  # it is still reading
 
     # -- what makes it a `Supply`: the body's side ---------------------------------------------------------------------
 
-    def pause(self) -> None:
-        """The reader is behind: leave the rest in the socket."""
-        if not self._paused and self.transport is not None and not self.transport.is_closing():
-            self._paused = True
-            self.transport.pause_reading()
-
-    def resume(self) -> None:
-        """The reader wants more."""
-        if self._paused and self.transport is not None and not self.transport.is_closing():
-            self._paused = False
-            self.transport.resume_reading()
-
-    def _resume_if_paused(self) -> None:
-        if self._paused and len(self.parser.leftover) <= PIPELINE:
-            self.resume()
-
     def await_bytes(self) -> None:
-        """A reader waits: from now on silence counts.  If the client waits too, it is told to go on."""
-        self._due(self._host.settings.body_timeout)
+        """A reader waits: from now on the client's pace counts.  If the client waits too, it is told to go on."""
+        self.body_awaited()
         exchange = self.exchange
         if self._expecting and (exchange is None or not exchange.begun):
             self._expecting = False
@@ -488,29 +485,3 @@ class ServerConnection(PieceSupply, Stream):
         """Nobody wants the rest of the body: it is received for nobody."""
         self.resume()
         return None
-
-    def authority(self) -> str:
-        """`host:port` of this side, for a request that names none."""
-        name = self.transport.get_extra_info("sockname") if self.transport is not None else None
-        if not isinstance(name, tuple):
-            return "localhost"
-        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-
-    # -- output --------------------------------------------------------------------------------------------------------
-
-    async def send(self, data: bytes) -> None:
-        """Write, and wait until the transport takes more.  Raises `ConnectionLost` if the client has left."""
-        if self._is_going():
-            raise self.broken()
-        if data:
-            self.transport.write(data)  # type: ignore[union-attr]
-            await self.drain()
-
-    def write(self, data: bytes) -> None:
-        """Write, if there is somebody to read it."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(data)
-
-    def broken(self) -> WirebirdError:
-        """What a writer is told whose bytes will not arrive."""
-        return ConnectionLost("the client has left", peer=self.peer, phase="sending the response")

@@ -5,6 +5,9 @@ run in another turn of the loop.  So a connection has one task for all its reque
 taken in its name: to the handler it is the current task, then as later, so that what is bound to it, as `asyncio.timeout` is,
 works.  If the handler waits, the task wakes and takes the other steps.
 
+A handler that cancels its own task in its first step cancels the rest of the one that rests.  If it then waits, it is cancelled
+there, as in any task; if it ends, that task is given up, and the next handler gets another.
+
 Each handler has a context of its own (PEP 567): what one leaves in a context variable, the next request does not see.
 """
 
@@ -20,20 +23,23 @@ __all__ = ["Driver"]
 
 Done: TypeAlias = "Callable[[BaseException | None], None]"
 
+_enter, _leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task
+
 
 class Driver:
     """What runs the handlers of one connection, one at a time.  `done(error)` is called when one has ended that had to wait."""
 
-    __slots__ = ("_context", "_done", "_inside", "_rest", "_work", "loop", "task")
+    __slots__ = ("_begun", "_context", "_done", "_inside", "_rest", "_work", "loop", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
         self.loop = loop
         self.task: asyncio.Task[None] | None = None
-        self._done = done
+        self._done: Done | None = done
         self._inside = False  # whether `done` is being called, in the task
         self._context: Context | None = None
-        self._rest: asyncio.Future[None] | None = None
-        self._work: tuple[Coroutine[Any, Any, Any], Context, Any] | None = None
+        self._rest: asyncio.Future[None]
+        self._begun = False  # whether the task has taken its own first step: before that it cannot be cancelled and live
+        self._work: tuple[Coroutine[Any, Any, Any], Context, Any, bool] | None = None
 
     @property
     def waits(self) -> bool:
@@ -44,88 +50,114 @@ class Driver:
         """Take the first step of `handler`: False if it waits, and else None, or what it raised."""
         task = self.task
         if task is None:
-            task = self.task = self._start()
+            task = self._start()
         context = self._context.copy()  # type: ignore[union-attr]
         inside = self._inside
         if not inside:
-            asyncio.tasks._enter_task(self.loop, task)
+            _enter(self.loop, task)
         try:
             waited_for = context.run(handler.send, None)
         except StopIteration:
+            if task.cancelling():
+                self._give_up(task)
             return None
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
+            if task.cancelling():
+                self._give_up(task)
             return error
         finally:
             if not inside:
-                asyncio.tasks._leave_task(self.loop, task)
-        self._work = handler, context, waited_for
-        rest = self._rest
-        if rest is not None and not rest.done():
-            rest.set_result(None)
+                _leave(self.loop, task)
+        cancelled = not self._begun and task.cancelling() > 0
+        if cancelled:
+            self._start()
+        self._work = handler, context, waited_for, cancelled
+        if not self._rest.done():
+            self._rest.set_result(None)
         return False
 
     def cancel(self) -> None:
         """Cancel the handler that is running, if it waits."""
-        if self._work is not None and self.task is not None:
+        if self._work is None or self.task is None:
+            return
+        if self._begun:
             self.task.cancel()
+        else:
+            self._work = *self._work[:3], True
 
     def stop(self) -> None:
         """There will be no more handlers; one that waits is not stopped."""
         task, self.task = self.task, None
-        if task is not None and self._work is None:
+        self._done = self._done if self._work is not None else None
+        if task is not None and self._work is None and not self._inside:
             task.cancel()
 
     def _start(self) -> asyncio.Task[None]:
-        self._context = copy_context()
+        if self._context is None:
+            self._context = copy_context()
+        self._begun = False
         self._rest = self.loop.create_future()
-        return self.loop.create_task(self._take_over())
+        task = self.task = self.loop.create_task(self._take_over())
+        return task
+
+    def _give_up(self, task: asyncio.Task[None]) -> None:
+        """A handler has cancelled its task, and is done: that was not meant for the next."""
+        if self._inside:
+            while task.cancelling():
+                task.uncancel()
+        self.task = None
 
     async def _take_over(self) -> None:
         """Rest until a handler waits, and go on with it."""
+        me = asyncio.current_task()
+        if self.task is me:
+            self._begun = True
         while True:
-            cancelled: BaseException | None = None
+            cancelled = False
             try:
-                await self._rest  # type: ignore[misc]
-            except asyncio.CancelledError as error:
-                if self._work is None:
+                await self._rest
+            except asyncio.CancelledError:
+                if self._work is None or self.task is not me:
+                    if self.task is me:
+                        self.task = None
                     return
-                cancelled = error  # by the handler itself, in its first step
+                cancelled = True  # by the handler itself, in its first step
             if self._work is None:
                 return
             self._rest = self.loop.create_future()
             failure: BaseException | None = None
             try:
-                await _go_on(*self._work, cancelled)
+                await _go_on(*self._work[:3], cancelled or self._work[3])
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
                 failure = error
             self._work = None
-            if (task := self.task) is not None:
-                while task.cancelling():  # that was meant for the handler
-                    task.uncancel()
+            while me.cancelling():  # type: ignore[union-attr]
+                me.uncancel()  # type: ignore[union-attr]  # that was meant for the handler
             self._inside = True
             try:
-                self._done(failure)
+                if self._done is not None:
+                    self._done(failure)
             finally:
                 self._inside = False
             failure = None
-            if self.task is None:
+            if self.task is not me:
                 return
 
 
 @coroutine
-def _go_on(
-    handler: Coroutine[Any, Any, Any], context: Context, waited_for: Any, cancelled: BaseException | None
-) -> Generator[Any, Any, None]:
-    """The steps of `handler` behind the first, each in its `context`."""
+def _go_on(handler: Coroutine[Any, Any, Any], context: Context, waited_for: Any, cancelled: bool) -> Generator[Any, Any, None]:
+    """The steps of `handler` behind the first, each in its `context`; `cancelled` says that its task was, meanwhile."""
+    if cancelled and waited_for is not None:
+        cancelled = not waited_for.cancel()
     while True:
         try:
-            if cancelled is not None:
-                error, cancelled = cancelled, None
-                waited_for = context.run(handler.throw, error)
+            if cancelled:
+                cancelled = False
+                waited_for = context.run(handler.throw, asyncio.CancelledError())
                 continue
             try:
                 value = yield waited_for

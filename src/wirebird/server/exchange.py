@@ -6,6 +6,8 @@ exchange.respond(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\n", b"Hello
 await exchange.begin(head, None)                                                  any other
 await exchange.write(b"...")
 await exchange.finish()
+
+websocket = exchange.accept_websocket(head)                                       another protocol
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from yarl import URL
 
@@ -24,6 +26,11 @@ from ..net.incoming import Incoming, Supply
 from ..protocol.http1 import Writer
 from ..protocol.http1_heads import parse_response_head
 from ..protocol.http1_responses import response_framing
+from .peer import address_of, host_of
+
+if TYPE_CHECKING:
+    from ..net.websocket import WebSocket
+    from .forwarded import Seen
 
 __all__ = ["Channel", "Exchange"]
 
@@ -53,12 +60,22 @@ class Channel(Supply, Protocol):
     def release(self) -> bytes:
         """Give the transport away to another protocol, with what has arrived for it."""
 
+    def adopt(self, websocket: WebSocket) -> None:
+        """Take note of what it was given to."""
+
+    def abort(self) -> None:
+        """Break it off."""
+
+    def check_upgrade(self) -> None:
+        """Raise `LimitExceeded`, with 503, if there are too many WebSockets."""
+
 
 class Exchange:
     """A request that has arrived, and its response.
 
     `head` is the request's, `status` the response's, 0 before it is begun, `sent` counts the bytes of its body.  `left(lost)` is
-    called if the client goes away meanwhile: `lost` says that it takes nothing any more.
+    called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `seen` is what trusted proxies say of
+    the client, None if there are none.
     """
 
     __slots__ = (
@@ -73,9 +90,11 @@ class Exchange:
         "head",
         "keep_alive",
         "left",
+        "seen",
         "sent",
         "status",
         "upgraded",
+        "websocket",
     )
 
     def __init__(self, connection: Channel, head: RequestHead, whole: bytes | None, began: float) -> None:
@@ -89,6 +108,8 @@ class Exchange:
         self.status = 0
         self.sent = 0
         self.left: Callable[[bool], None] | None = None
+        self.seen: Seen | None = None
+        self.websocket: WebSocket | None = None
         self._whole = whole  # the body, if it is here already
         self._body: Incoming | None = None
         self._head = b""  # of the response, not written yet: it leaves with what comes first
@@ -108,20 +129,38 @@ class Exchange:
 
     @property
     def peer(self) -> str:
-        """`host:port` of the client."""
-        return self.connection.peer
+        """`host:port` of the client; the host alone where trusted proxies name it and do not say its port."""
+        return self.connection.peer if self.seen is None else self.seen.peer
+
+    @property
+    def remote(self) -> str:
+        """The address of the client, without its port; "unix" for a Unix socket."""
+        return host_of(self.peer)
+
+    @property
+    def client(self) -> tuple[str, int] | None:
+        """Address and port of the client, 0 for a port that is not known; None for a Unix socket, and for one that is hidden."""
+        return address_of(self.peer)
 
     @property
     def scheme(self) -> str:
         """`http` or `https`."""
+        if self.seen is not None and self.seen.scheme:
+            return self.seen.scheme
         return "https" if self.connection.secure else "http"
+
+    @property
+    def authority(self) -> str:
+        """`host[:port]` as it was asked for; that of this side if the request names none."""
+        if self.seen is not None and self.seen.host:
+            return self.seen.host
+        return self.head.host.decode("latin-1") or self.connection.authority()
 
     @property
     def where(self) -> Destination:
         """The URL that was asked for (RFC 9110 7.1).  Raises `InvalidRequest` if its host is none."""
-        head = self.head
-        target = head.target.decode("ascii")
-        authority = head.host.decode("latin-1") or self.connection.authority()
+        target = self.head.target.decode("ascii")
+        authority = self.authority
         try:
             if target.startswith("/"):
                 return destination(URL(f"{self.scheme}://{authority}{target}", encoded=True))
@@ -145,7 +184,10 @@ class Exchange:
         """The whole response: `head` is its status line and its field lines, valid as they are, without any that frames it.
 
         `stamp` are the lines of Date and Server, the server's if it is None.  For a status that has a body.
+        Raises `UsageError` if the response has begun already.
         """
+        if self.begun:
+            raise UsageError("the response has begun already")
         connection = self.connection
         if not self.keep_alive or not connection.may_go_on():
             self.keep_alive = False
@@ -169,6 +211,8 @@ class Exchange:
 
         Raises `InvalidResponse` for a head with two framings, `UsageError` where the size is not the one that it promises.
         """
+        if self.begun:
+            raise UsageError("the response has begun already")
         request = self.head
         head = parse_response_head(head.raw)  # as it is, not as whoever made it remembers it
         block, length = response_framing(head, request.method, request.minor, size)
@@ -200,6 +244,8 @@ class Exchange:
 
         Raises `ConnectionLost` if the client has left, `UsageError` if it is more than was promised.
         """
+        if self.finished or not self.begun:
+            raise UsageError("the response is complete" if self.finished else "the response has not begun")
         wire = b""
         if self._writer is not None:
             wire = self._writer.data(data)
@@ -208,6 +254,8 @@ class Exchange:
 
     async def finish(self, trailers: bytes = b"") -> None:
         """The end of the response.  Raises `UsageError` if the body was shorter than was promised."""
+        if self.finished or not self.begun:
+            raise UsageError("the response is complete" if self.finished else "the response has not begun")
         ending = b""
         writer = self._writer
         if writer is not None:
@@ -222,10 +270,34 @@ class Exchange:
     # -- another protocol ----------------------------------------------------------------------------------------------
 
     def upgrade(self, head: bytes) -> bytes:
-        """Answer 101 with this whole head: the connection is the caller's, and so is what has arrived behind the request."""
-        connection = self.connection
+        """Answer 101 with this whole head: the connection is the caller's, and so is what has arrived behind the request.
+
+        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left.
+        """
+        if self.begun:
+            raise UsageError("the response has begun already")
+        received = self.connection.release()
         self.begun = self.finished = self.upgraded = True
         self.keep_alive = False
         self.status = 101
-        connection.write(head)
-        return connection.release()
+        self.connection.write(head)
+        return received
+
+    def accept_websocket(self, head: bytes, **options: Any) -> WebSocket:
+        """Answer 101 with this whole head, which completes the handshake: the WebSocket, with the `options` of `WebSocket.over`.
+
+        The server knows of it: it is told 1001 when the server is closed, and is closed when the handler ends.  Raises what
+        `WebSocket.over` raises, and `LimitExceeded`, which is a 503, if there are too many.
+        """
+        from ..net.websocket import WebSocket
+
+        self.connection.check_upgrade()
+        received = self.upgrade(head)
+        try:
+            websocket = WebSocket.over(self.connection, received, server=True, **options)  # type: ignore[arg-type]
+        except BaseException:
+            self.connection.abort()
+            raise
+        self.websocket = websocket
+        self.connection.adopt(websocket)
+        return websocket

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -25,12 +25,21 @@ class Phase(IntEnum):
 
 
 class Host(Protocol):
-    """What a connection needs of its server."""
+    """What a connection needs of its server.
+
+    connections  those with a transport
+    orphans      those without, as the client has left or has a WebSocket by now, whose handler still runs
+    upgraded     the WebSockets
+    done         told of every exchange that is over, however it ended; None for nobody
+    """
 
     settings: Settings
     watch: Watch
     connections: set[Any]
+    orphans: set[Any]
+    upgraded: set[Any]
     stopping: bool
+    done: Callable[[Exchange], None] | None
 
     def serve(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer it."""
@@ -41,8 +50,11 @@ class Host(Protocol):
     def stamp(self) -> bytes:
         """The lines of Date and Server."""
 
-    def done(self, exchange: Exchange) -> None:
-        """Take note of an exchange that is over, however it ended."""
-
     def refused(self, peer: str, error: ProtocolError) -> None:
         """Take note of something that was no request."""
+
+    def crowded(self, peer: str) -> bool:
+        """There are too many connections: whether there is still room to say so."""
+
+    def settle(self) -> None:
+        """Something has come to its end, while the server is stopping."""

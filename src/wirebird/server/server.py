@@ -5,8 +5,9 @@
     ...
     await server.close(grace=30)
 
-`close` is graceful: nothing more is accepted, connections between two requests are closed at once, requests under way get their
-answer (with `Connection: close`), WebSockets are told 1001.  What is not done after the grace is cancelled.
+`close` is graceful: what the kernel has accepted already is taken, then nothing more; connections between two requests are closed
+at once, those that never had one a second later; requests under way get their answer (with `Connection: close`), WebSockets are
+told 1001.  What is not done after the grace is cancelled.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import asyncio
 import logging
 import socket as _socket
 import ssl as _ssl
+import sys
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
-from os import PathLike, fspath
+from os import PathLike, dup, fspath
 from pathlib import Path
 from time import time
 from typing import Any, Final, Protocol
@@ -33,6 +35,12 @@ __all__ = ["Served", "Server"]
 
 # How long a TLS peer may take to say goodbye, and the last bytes to leave, when the server is closed, seconds.
 _GOODBYE: Final = 1.0
+
+# Above `max_connections`, as many more are told so before they are closed; those beyond are not.
+_TOLD: Final = 1024
+
+# How many that wait in the kernel are accepted when the server is closed.
+_LAST: Final = 4096
 
 _log = logging.getLogger("wirebird.server")
 
@@ -67,8 +75,9 @@ class Server:
     settings    what a client is granted: `Settings`
     name        the value of the Server field; "" for none
     on_error    called with the exchange and the exception that `app` raised; by default it is logged
-    on_done     called with each exchange that is over, for an access log
+    on_done     called with each exchange that is over, and those that were refused: an `AccessLog`
 
+    `connections` are the open ones, `upgraded` the WebSockets, `orphans` those without a connection whose handler still runs.
     Belongs to the loop on which it first listens.  Raises `UsageError` for a bad argument, naming it.
     """
 
@@ -86,16 +95,22 @@ class Server:
         self.app = app
         self.settings = settings or Settings()
         self.connections: set[ServerConnection] = set()
-        self.upgraded: set[Closeable] = set()  # WebSockets
+        self.orphans: set[Any] = set()
+        self.upgraded: set[Closeable] = set()
         self.stopping = False
+        self.done = on_done
         self.watch: Watch
         self.serve = app.serve
         self._name = b"Server: %b\r\n" % name.encode("ascii") if name else b""
         self._on_error = on_error or _log_error
-        self._on_done = on_done
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[asyncio.Server] = []
         self._paths: list[str] = []
+        self._tls: dict[asyncio.AbstractServer, dict[str, Any]] = {}
+        self._settled: asyncio.Future[None] | None = None  # done when there is nothing left, while the server stops
+        self._hurry: asyncio.Future[None] | None = None  # while it is being closed: done when there is no grace any more
+        self._closed: asyncio.Future[None]  # done when it is
+        self._is_crowded = False
         self._stamp = b""
         self._stamped_at = 0
         self._started = False
@@ -118,14 +133,23 @@ class Server:
             self._stamp = b"Date: %b\r\n%b" % (formatdate(now, usegmt=True).encode(), self._name)
         return self._stamp
 
-    def done(self, exchange: Exchange) -> None:
-        """An exchange is over."""
-        if self._on_done is not None:
-            self._on_done(exchange)
-
     def refused(self, peer: str, error: ProtocolError) -> None:
         """What has arrived from `peer` was no request."""
         _log.info("refused: %s", error)
+
+    def crowded(self, peer: str) -> bool:
+        """There are too many connections: whether there is still room to say so."""
+        most = self.settings.max_connections or 0
+        if not self._is_crowded:
+            self._is_crowded = True
+            _log.warning("there are %d connections, as many as are allowed: %s is turned away, and so are others", most, peer)
+        return len(self.connections) < most + _TOLD
+
+    def settle(self) -> None:
+        """Something has come to its end, while the server is stopping."""
+        settled = self._settled
+        if settled is not None and not settled.done() and not (self.connections or self.orphans or self.upgraded):
+            settled.set_result(None)
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
@@ -146,6 +170,7 @@ class Server:
         loop = asyncio.get_running_loop()
         if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
             raise UsageError(f"ssl must be an ssl.SSLContext, not {ssl!r}", argument="ssl")
+        self.stopping = False
         if self._loop is None:
             self._loop = loop
             self.watch = Watch(loop, lambda: self.connections)
@@ -156,8 +181,16 @@ class Server:
             except BaseException:
                 self._started = False
                 raise
-        tls: dict[str, Any] = {} if ssl is None else {"ssl": ssl, "ssl_shutdown_timeout": _GOODBYE}
-        if sock is not None:
+        tls: dict[str, Any] = {}
+        if ssl is not None:
+            tls = {
+                "ssl": ssl,
+                "ssl_handshake_timeout": self.settings.header_timeout or 60.0,
+                "ssl_shutdown_timeout": _GOODBYE,
+            }
+        if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
+            listener = await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
+        elif sock is not None:  # asyncio's other method would remove the path, which may be that of other processes too
             listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)
         elif path is not None:
             listener = await loop.create_unix_server(self._accept, fspath(path), backlog=backlog, **tls)
@@ -165,48 +198,118 @@ class Server:
         else:
             listener = await loop.create_server(self._accept, host, port, backlog=backlog, reuse_port=reuse_port or None, **tls)
         self._listeners.append(listener)
+        self._tls[listener] = tls
         return [one.getsockname() for one in listener.sockets]
 
     def _accept(self) -> ServerConnection:
-        return ServerConnection(self._loop, self, self.settings.limits)  # type: ignore[arg-type]
+        loop: asyncio.AbstractEventLoop = self._loop  # type: ignore[assignment]
+        if self._is_crowded and len(self.connections) < (self.settings.max_connections or 0):
+            self._is_crowded = False
+        return ServerConnection(loop, self)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def close(self, grace: float = 30.0) -> None:
-        """Stop; idempotent.  Requests under way, WebSockets and the application have `grace` seconds, each."""
+        """Stop; idempotent.  Requests under way, WebSockets and the application have `grace` seconds, each.
+
+        While it is being closed, another call waits for the same end, and one with 0 takes the rest of the grace away.
+        """
+        hurry = self._hurry
+        if hurry is not None:
+            if grace <= 0 and not hurry.done():
+                hurry.set_result(None)
+            await asyncio.shield(self._closed)
+            return
+        loop = asyncio.get_running_loop()
+        hurry = self._hurry = loop.create_future()
+        self._closed = loop.create_future()
         listeners, self._listeners = self._listeners, []
         self.stopping = True
-        for listener in listeners:
-            listener.close()
+        late: list[asyncio.Task[Any]] = []
         try:
-            for connection in list(self.connections):
-                connection.stop()
-            await self._finish(grace)
+            for listener in listeners:
+                late += self._stop_listening(listener)
+            await self._finish(grace, hurry)
         finally:
+            for task in late:
+                task.cancel()
             try:
-                if self._started:
-                    self._started = False
-                    await self.app.shutdown(grace)
+                await self._shut_down(grace, hurry)
             finally:
-                await self._part(listeners)
+                try:
+                    await self._part(listeners)
+                finally:
+                    self._hurry = None
+                    self._closed.set_result(None)
 
-    async def _finish(self, grace: float) -> None:
+    def _stop_listening(self, listener: asyncio.Server) -> list[asyncio.Task[Any]]:
+        """Close a listening socket, but first accept those who are connected already, as far as they know."""
+        tls = self._tls.pop(listener, {})
+        waiting: list[_socket.socket] = []
+        for sock in listener.sockets if sys.platform != "win32" else ():
+            try:
+                with _socket.socket(fileno=dup(sock.fileno())) as twin:
+                    twin.setblocking(False)
+                    while len(waiting) < _LAST:
+                        waiting.append(twin.accept()[0])
+            except OSError:
+                pass  # there are none, or no more
+        listener.close()
+        return [asyncio.ensure_future(self._take_in(one, tls)) for one in waiting]
+
+    async def _take_in(self, sock: _socket.socket, tls: dict[str, Any]) -> None:
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._accept, sock, **tls)
+        except (OSError, TimeoutError):
+            sock.close()  # a handshake that failed
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+
+    async def _finish(self, grace: float, hurry: asyncio.Future[None]) -> None:
         """Let what is under way come to its end."""
-        closing = [asyncio.ensure_future(one.close(1001, "the server is going away")) for one in list(self.upgraded)]
-        gone = [connection.when_gone() for connection in self.connections]
-        waiting: list[asyncio.Future[Any]] = [*closing, *gone]
-        if not waiting:
-            return
-        _, late = await asyncio.wait(waiting, timeout=grace)
-        if not late:
-            return
-        for one in closing:
-            one.cancel()
-        for upgraded in list(self.upgraded):
-            upgraded.abort()
+        for _ in range(3):
+            await asyncio.sleep(0)  # what has arrived is read: who is idle is known only then
         for connection in list(self.connections):
-            connection.cancel()
-        await asyncio.wait(late, timeout=_GOODBYE)
+            connection.stop()
+        closing = [asyncio.ensure_future(one.close(1001, "the server is going away")) for one in list(self.upgraded)]
+        settled = self._settled = asyncio.get_running_loop().create_future()
+        self.settle()
+        try:
+            await asyncio.wait([settled, hurry], timeout=max(0.0, grace), return_when=asyncio.FIRST_COMPLETED)
+            if not settled.done():
+                for one in closing:
+                    one.cancel()
+                for upgraded in list(self.upgraded):
+                    upgraded.abort()
+                for connection in [*self.connections, *self.orphans]:
+                    connection.cancel()
+                await asyncio.wait([settled], timeout=_GOODBYE)
+        finally:
+            self._settled = None
+            for one in closing:
+                one.cancel()
+            await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _shut_down(self, grace: float, hurry: asyncio.Future[None]) -> None:
+        """Have the application end."""
+        if not self._started:
+            return
+        self._started = False
+        if hurry.done():
+            grace = 0.0
+        ending = asyncio.ensure_future(self.app.shutdown(grace))
+        try:
+            await asyncio.wait([ending, hurry], return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                await asyncio.wait([ending], timeout=_GOODBYE)
+        finally:
+            if not ending.done():
+                ending.cancel()
+                await asyncio.wait([ending], timeout=_GOODBYE)
+        if ending.done() and not ending.cancelled():
+            ending.result()
 
     async def _part(self, listeners: list[asyncio.Server]) -> None:
         """See the sockets closed."""

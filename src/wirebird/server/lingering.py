@@ -1,0 +1,175 @@
+"""The way out of a server's connection, and the end of it (RFC 9112 9.6).
+
+A connection is closed in one of three ways.  *Closed*: nothing is unread; what was written is sent first.  *Lingering*: the
+client may have sent more than was read, and a socket that is closed with bytes unread sends a reset, which may overtake the
+answer; so only the sending half is closed, and what comes is read for nobody, for a short time.  *Broken off*: at once, because
+the client must not take what it has for whole, or is gone.
+
+Or it is given away to another protocol.  Then, as when the client has left, its handler may still run, an orphan that the server
+knows, and waits for when it is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..errors import ConnectionLost, LimitExceeded, WirebirdError
+from ..net.timeouts import NEVER
+from ..protocol.http1_events import State
+from ..protocol.http1_parser import Parser
+from .host import Host, Phase
+from .pace import PacedStream
+from .peer import peer_of
+
+if TYPE_CHECKING:
+    from ..net.websocket import WebSocket
+
+__all__ = ["LingeringStream"]
+
+LINGERING, GONE = Phase.LINGERING, Phase.GONE
+
+
+class LingeringStream(PacedStream):
+    """A stream with a parser, of which the client gets to read the end.
+
+    `ended` says that the client sends no more, `paused` that the socket is left alone.
+    """
+
+    __slots__ = ("ended", "parser", "paused", "phase", "secure")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
+        super().__init__(loop, host)
+        self.ended = False
+        self.parser = Parser(server=True, limits=host.settings.limits)
+        self.paused = False
+        self.phase = Phase.IDLE
+        self.secure = False
+
+    # -- in ------------------------------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """The reader is behind: leave the rest in the socket."""
+        if not self.paused and self.transport is not None and not self.transport.is_closing():
+            self.paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """The reader wants more."""
+        if self.paused and self.transport is not None and not self.transport.is_closing():
+            self.paused = False
+            self.transport.resume_reading()
+
+    # -- out -----------------------------------------------------------------------------------------------------------
+
+    async def send(self, data: bytes) -> None:
+        """Write, and wait until the transport takes more.  Raises `ConnectionLost` if the client has left."""
+        if self.is_going():
+            raise self.broken()
+        if data:
+            self.transport.write(data)  # type: ignore[union-attr]
+            await self.drain()
+
+    def write(self, data: bytes) -> None:
+        """Write, if there is somebody to read it."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def broken(self) -> WirebirdError:
+        """What a writer is told whose bytes will not arrive."""
+        return ConnectionLost("the client has left", peer=self.peer, phase="sending the response")
+
+    def authority(self) -> str:
+        """`host:port` of this side, for a request that names none."""
+        name = self.transport.get_extra_info("sockname") if self.transport is not None else None
+        return peer_of(name) if isinstance(name, tuple) else "localhost"
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def is_going(self) -> bool:
+        """Whether nothing that is written would be sent."""
+        return self.closing or self.transport is None or self.transport.is_closing()
+
+    def linger(self, more: bool = True) -> None:
+        """Let the client read the last answer: a socket that is closed with bytes unread sends a reset, which may overtake it.
+
+        `more` says that the client may have sent more, as far as it knows.
+        """
+        transport = self.transport
+        unread = self.parser.state is not State.DONE or bool(self.parser.leftover) or self.paused
+        if transport is None or self.ended or self.is_going() or not (unread or (more and not self.secure)):
+            self.close()
+            return
+        self.phase = LINGERING
+        if transport.can_write_eof():
+            transport.write_eof()
+        self.resume()
+        self.due(self._host.settings.linger_time)
+        self.must_take_the_rest()
+
+    def close(self) -> None:
+        """Close, once everything is sent."""
+        self.phase = GONE
+        self.read_by = NEVER
+        self.must_take_the_rest()
+        self.due_at(NEVER)
+        self.shut()
+
+    def break_off(self) -> None:
+        """Close at once."""
+        self.phase = GONE
+        self.abort()
+
+    # -- another protocol ----------------------------------------------------------------------------------------------
+
+    def release(self) -> bytes:
+        """Give the transport away to another protocol, with what has arrived for it.  Raises `ConnectionLost` if it is gone."""
+        if self.is_going():
+            raise self.broken()
+        self.phase = GONE
+        self.forget_deadlines()
+        self._host.connections.discard(self)
+        self._host.orphans.add(self)
+        self.resume()
+        received, self.parser.leftover = self.parser.leftover, b""
+        return received
+
+    def check_upgrade(self) -> None:
+        """Raise `LimitExceeded`, with 503, if there are too many WebSockets."""
+        most = self._host.settings.max_websockets
+        if most is not None and len(self._host.upgraded) >= most:
+            raise LimitExceeded("there are too many WebSockets", limit="max_websockets", maximum=most, status=503, peer=self.peer)
+
+    def adopt(self, websocket: WebSocket) -> None:
+        """Have the server know it for as long as it is open."""
+        host = self._host
+        host.upgraded.add(websocket)
+
+        def forget(_: object) -> None:
+            host.upgraded.discard(websocket)
+            if host.stopping:
+                host.settle()
+
+        websocket.connection.when_gone().add_done_callback(forget)
+
+    def orphan_ended(self, websocket: WebSocket | None, error: BaseException | None) -> None:
+        """The handler has ended, and the transport is gone, or another protocol's."""
+        host = self._host
+        host.orphans.discard(self)
+        if websocket is not None and not websocket.closed:
+            closing = self.loop.create_task(_say_goodbye(websocket, 1000 if error is None else 1011))
+            host.orphans.add(closing)
+            closing.add_done_callback(self._forget)
+        if host.stopping:
+            host.settle()
+
+    def _forget(self, orphan: object) -> None:
+        self._host.orphans.discard(orphan)
+        if self._host.stopping:
+            self._host.settle()
+
+
+async def _say_goodbye(websocket: WebSocket, code: int) -> None:
+    with suppress(WirebirdError):
+        await websocket.close(code)

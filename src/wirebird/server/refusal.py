@@ -1,0 +1,57 @@
+"""How a server says no: to what is no request, to what it does not grant, and for what its application could not do.
+
+One plain line for a person, the reason as far as the client is meant to know it, and nothing of the server: no traceback, no
+name of a class.  The text may hold bytes of the client's own, so it is never a page (`nosniff`).
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from ..errors import (
+    ConnectionLost,
+    IncompleteBody,
+    InvalidRequest,
+    LimitExceeded,
+    WebSocketClosed,
+    WebSocketError,
+)
+from ..models.message import RequestHead
+
+__all__ = ["NOBODY", "is_of_client", "refusal", "status_of"]
+
+# The head of what is no request.
+NOBODY: Final = RequestHead(b"", b"", 1, b"", 0, 0, False, b"", False, b"")
+
+# What a busy server says of when to come back.
+_RETRY_AFTER: Final = b"Retry-After: 1\r\n"
+
+
+def refusal(status: int, said: str = "") -> tuple[bytes, bytes]:
+    """Head and body of an answer with this status, as `Exchange.respond` takes them; `said` for the phrase of the status."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    head = b"HTTP/1.1 %d %b\r\nContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n"
+    head %= status, phrase.encode()
+    if status == 503:
+        head += _RETRY_AFTER
+    return head, f"{status} {said or phrase}\n".encode("utf-8", "replace")
+
+
+def status_of(error: BaseException) -> int:
+    """The status that a client deserves who did this."""
+    status = getattr(error, "status", None)
+    return status if isinstance(status, int) else 400
+
+
+def is_of_client(error: BaseException, peer: str) -> bool:
+    """Whether an error that a handler raises is the fault of its client `peer`.
+
+    What another peer did to the handler, which may be a client itself, is not.
+    """
+    if isinstance(error, InvalidRequest | LimitExceeded | ConnectionLost):
+        return error.peer in ("", peer)
+    return isinstance(error, IncompleteBody | WebSocketError | WebSocketClosed) and error.peer == peer
