@@ -34,11 +34,18 @@ $(VENV)/%.stamp: pyproject.toml $(VENV)/pip.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group $*
 	@touch $@
 
+# node's ws, a peer of the WebSocket tests.  Without npm or a network those tests say so, and the next `make test` tries again.
+$(VENV)/node.stamp: tests/node/package.json $(VENV)/pip.stamp
+	@mkdir -p $(VENV)/node
+	@cp $< $(VENV)/node
+	@if command -v npm >/dev/null && cd $(VENV)/node && npm install --no-package-lock --no-audit --no-fund --loglevel=error \
+		--fetch-retries=1 --fetch-timeout=20000 </dev/null >/dev/null; then touch ../$(@F); else echo "no node's ws here" >&2; fi
+
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m demo
 
 # Development mode and errors for warnings go through the environment, so that the processes of the tests have them too.
-test: $(VENV)/test.stamp
+test: $(VENV)/test.stamp $(VENV)/node.stamp
 	PYTHONDEVMODE=1 PYTHONWARNINGS=error $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 check: $(VENV)/check.stamp $(VENV)/test.stamp

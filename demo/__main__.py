@@ -36,6 +36,7 @@ async def play(origin: Origin, requests: int, megabytes: int) -> list[Row]:
     rows.append(await scenes.download(origin, size))
     rows.append(await scenes.download_to_file(origin, size // 2))
     rows.append(await scenes.read_events(origin, max(50, requests)))
+    rows.append(await scenes.chat(origin, max(50, requests // 5)))
     rows.append(await scenes.upload_generated(origin, size // 2))
     rows.append(await scenes.upload_file(origin, size // 4))
     rows.append(await scenes.follow_redirects(origin, max(5, requests // 1000)))

@@ -21,6 +21,7 @@ from .server import SMALL
 from .table import Row
 
 __all__ = [
+    "chat",
     "download",
     "download_to_file",
     "echo_json",
@@ -204,6 +205,28 @@ async def read_events(origin: Origin, count: int) -> Row:
                 counter.done += 1
         expect(words == counter.done == count, f"{words} of {count} events came")
     row.requests = count
+    return row
+
+
+async def chat(origin: Origin, count: int, sockets: int = 10) -> Row:
+    """Conversations over WebSockets, with compression: each message is awaited before the next is sent."""
+    row = Row(f"{count:,} messages over {sockets} WebSockets", count, 0)
+    each = max(1, count // sockets)
+    url = origin.http.replace("http", "ws", 1) + "/chat"
+
+    async def talk(number: int) -> None:
+        async with client.websocket(url) as ws:
+            expect(ws.compression is not None, "compression was declined")
+            for turn in range(each):
+                said = f"{number} says {turn}" if turn % 10 else f"{number} goes on and on, " * 40
+                await ws.send(said)
+                expect((await ws.receive()).data == said, "something else came back")
+                counter.done += 1
+
+    async with wirebird.HTTPClient() as client, show_progress("messages", each * sockets) as counter:
+        with measured(row):
+            await asyncio.gather(*[talk(number) for number in range(sockets)])
+    row.requests = each * sockets
     return row
 
 

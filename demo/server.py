@@ -8,6 +8,7 @@ It prints its ports as one line of JSON, and ends when its standard input does, 
     GET  /stream/{bytes}   that many bytes, as fast as they are taken
     GET  /file/{bytes}     a file of that size, with ranges; a transfer is cut after half of what it was to bring, twice
     GET  /events/{n}       so many events of a chat, in chunks
+    GET  /chat             a WebSocket that says back what is said
     GET  /hop/{n}          302 to /hop/{n-1}, with a cookie each; /hop/0 says which cookies came back
     GET  /bomb             20 kilobytes that gzip made of 20 MB
     GET  /cut              half of the body that it announces, and the end of the connection
@@ -18,6 +19,7 @@ It prints its ports as one line of JSON, and ends when its standard input does, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import ssl
@@ -28,12 +30,19 @@ from typing import Any
 from bench.limits import raise_open_files
 from bench.loops import new_loop
 
-from wirebird.errors import ProtocolError
+from wirebird.errors import ProtocolError, WirebirdError
 from wirebird.models.message import RequestHead
 from wirebird.net.stream import Stream
+from wirebird.net.websocket import WebSocket
 from wirebird.protocol.http1 import LAST_CHUNK, chunk, response_line
+<<<<<<< HEAD
 from wirebird.protocol.http1_events import End, Event, State
 from wirebird.protocol.http1_parser import Parser
+=======
+from wirebird.protocol.http1_parser import End, Event, Parser, State
+from wirebird.protocol.websocket_deflate import Deflate
+from wirebird.protocol.websocket_handshake import Accepted, ServerHandshake
+>>>>>>> main
 
 __all__ = ["SMALL", "main"]
 
@@ -54,6 +63,17 @@ _SMALL_ANSWER = answer(SMALL)
 _BOMB_ANSWER = answer(gzip.compress(bytes(20_000_000)), 200, "OK", "Content-Encoding: gzip")
 
 
+_HANDSHAKE = ServerHandshake(deflate=Deflate(), origins=None)
+_TALKS: set[asyncio.Future[None]] = set()
+
+
+async def echo(ws: WebSocket) -> None:
+    """Say back what is said, until the client closes, or is gone."""
+    with contextlib.suppress(WirebirdError):
+        async for message in ws:
+            await ws.send(message.data)
+
+
 class Visitor(Stream):
     """One connection of a client."""
 
@@ -70,7 +90,7 @@ class Visitor(Stream):
         """Bytes have arrived."""
         try:
             self.handle(self.parser.receive(self._buffer, nbytes))
-            while self.parser.state is State.DONE and not self.pending:
+            while self.parser.state is State.DONE and not self.pending and self.transport is not None:
                 self.handle(self.parser.proceed())
         except ProtocolError as error:
             self.write(answer(str(error).encode(), 400, "Bad Request", "Connection: close"))
@@ -112,6 +132,8 @@ class Visitor(Stream):
             self.events(int(target[8:]))
         elif target.startswith(b"/hop/"):
             self.hop(int(target[5:]))
+        elif target == b"/chat":
+            self.chat(head)
         elif target == b"/bomb":
             self.write(_BOMB_ANSWER)
         elif target == b"/cut":
@@ -139,6 +161,19 @@ class Visitor(Stream):
         """An event stream, each event a chunk of its own."""
         self.write(response_line(200, "OK") + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         self.write((chunk(_EVENT) * _EVENTS) * (count // _EVENTS) + chunk(_EVENT) * (count % _EVENTS) + LAST_CHUNK)
+
+    def chat(self, head: RequestHead) -> None:
+        """A WebSocket: everything said is said back."""
+        answered = _HANDSHAKE.answer(head)
+        if not isinstance(answered, Accepted):
+            self.write(answer(answered.message.encode(), answered.status, "Refused", "Connection: close"))
+            return
+        lines = "".join(f"{name}: {value}\r\n" for name, value in answered.fields)
+        self.write(f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode())
+        behind, self.parser.leftover = self.parser.leftover, b""
+        talk = asyncio.ensure_future(echo(WebSocket.over(self, behind, server=True, deflate=answered.agreed)))
+        _TALKS.add(talk)
+        talk.add_done_callback(_TALKS.discard)
 
     def hop(self, left: int) -> None:
         """One step of a chain of redirects."""

@@ -35,7 +35,7 @@ class Shown(NamedTuple):
 
 PAGES: dict[str, list[Shown]] = {
     "client": [
-        Shown("client/client.py", "HTTPClient", (("client/verbs.py", "Verbs"),)),
+        Shown("client/client.py", "HTTPClient", (("client/verbs.py", "Verbs"), ("client/services.py", "Services"))),
         Shown("models/message.py", "Request"),
     ],
     "response": [Shown("client/response.py", "HttpResponse", (("client/reading.py", "Reading"),))],
@@ -55,6 +55,8 @@ PAGES: dict[str, list[Shown]] = {
         Shown("net/websocket.py", "WebSocket"),
         Shown("protocol/websocket_messages.py", "Message"),
         Shown("protocol/websocket_messages.py", "MessageType"),
+        Shown("protocol/websocket_deflate.py", "Deflate", methods=False),
+        Shown("client/reconnect.py", "Reconnect", methods=False),
     ],
     "testing": [
         Shown("testing/mock.py", "MockTransport"),

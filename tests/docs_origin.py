@@ -5,6 +5,8 @@ origin, port 443 the same over TLS, with a certificate that `ca.pem` in the work
 a certificate for somebody else, and at `down.example` nobody listens.  Every other name does not resolve, so an example cannot
 leave this machine.  `app.sock` in the working directory is a Unix socket with the same origin behind it.
 
+`chat.example` opens WebSockets: `/echo`, and `/count`, which counts to three and closes.
+
 `proxy.example:3128` and `socks.example` are proxies that want the credentials `reporter:secret`; `secure-proxy.example` is one
 within TLS that wants none.
 """
@@ -23,7 +25,10 @@ from aside import Aside
 from digest_guard import Guard
 from origin import Asked, Handler, Origin, Wire, pattern
 from proxies import HttpProxy, SocksProxy, Streams
+from websocket_origin import WebSocketOrigin
+from wirebird import Deflate, WebSocket
 from wirebird.errors import DNSError
+from wirebird.models.message import RequestHead
 
 __all__ = ["DocsOrigin", "DocsResolver", "prepare_folder"]
 
@@ -38,7 +43,7 @@ class DocsResolver:
     ports: dict[tuple[str, int], int] = {}  # noqa: RUF012 - filled once, when the origins are there
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[dict[str, Any]]:
-        if host not in (*HOSTS, *PROXIES, "wrong.example", "down.example"):
+        if host not in (*HOSTS, *PROXIES, "chat.example", "wrong.example", "down.example"):
             raise DNSError(f"{host} did not resolve: the documentation knows no such host")
         own = self.ports.get((host, port)) or self.ports.get(("*", port), 9)
         return [{"hostname": host, "host": "127.0.0.1", "port": own, "family": socket.AF_INET, "proto": 0, "flags": 0}]
@@ -66,19 +71,27 @@ class DocsOrigin(Aside):
         authority.issue_cert("somebody.else").configure_cert(wrong)
         plain, secure, wrong_one = Origin(), Origin(tls=right), Origin(tls=wrong)
         unix = Origin(uds=str(self.folder / "app.sock"))
+        chatting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("chat.example").configure_cert(chatting)
+        wishes: dict[str, Any] = {"protocols": ["chat.v1"], "deflate": Deflate(), "max_size": 2**24}
+        chat, secure_chat = WebSocketOrigin(**wishes), WebSocketOrigin(tls=chatting, **wishes)
+        for talker in (chat, secure_chat):
+            talker.on("/count", _count_to_three)
         proxying = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert("secure-proxy.example").configure_cert(proxying)
         proxy, secure_proxy, socks = _Http(auth="reporter:secret"), _Http(tls=proxying), _Socks(auth="reporter:secret")
         self.origins = [plain, secure, wrong_one, unix]
         for one in self.origins:
             self._add_answers(one)
-        async with plain, secure, wrong_one, unix, proxy, secure_proxy, socks:
+        async with plain, secure, wrong_one, unix, chat, secure_chat, proxy, secure_proxy, socks:
             with socket.create_server(("127.0.0.1", 0)) as unused:
                 nobody = unused.getsockname()[1]
             DocsResolver.ports = {
                 **{("*", port): plain.port for port in (80, 8080)},
                 **{("*", port): secure.port for port in (443, 8443)},
                 ("wrong.example", 443): wrong_one.port,
+                ("chat.example", 80): chat.port,
+                ("chat.example", 443): secure_chat.port,
                 ("proxy.example", 3128): proxy.port,
                 ("secure-proxy.example", 443): secure_proxy.port,
                 ("socks.example", 1080): socks.port,
@@ -200,6 +213,12 @@ async def _file(asked: Asked, wire: Wire) -> None:
         await wire.respond(206, fields, data[start:], reason="Partial Content")
     else:
         await wire.respond(200, fields, data, reason="OK")
+
+
+async def _count_to_three(ws: WebSocket, head: RequestHead) -> None:
+    for number in ("1", "2", "3"):
+        await ws.send(number)
+    await ws.close(1000, "that was all")
 
 
 async def _missing(asked: Asked, wire: Wire) -> None:

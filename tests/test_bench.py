@@ -243,10 +243,11 @@ def test_where_results_go_is_not_written_down():
 
 @pytest.mark.parametrize("only", ["ws_echo_64", "ws_echo_64k"])
 def test_echoes_of_websockets_against_the_embedded_server(only):
-    done = bench("--only", only, "--contenders", "aiosonic,websockets,aiohttp,picows", "--seconds", "0.03", "--rounds", "1")
+    names = ("wirebird", "aiosonic", "aiohttp", "pure", "websockets", "picows")
+    done = bench("--only", only, "--contenders", ",".join(names), "--seconds", "0.03", "--rounds", "1")
     assert done.returncode == 0, done.stderr
-    rows = rows_of(done.stdout, ("aiosonic", "websockets", "aiohttp", "picows"))
-    assert list(rows) == ["aiohttp", "websockets", "picows"]  # those that have no WebSockets are not asked
+    rows = rows_of(done.stdout, names)
+    assert list(rows) == [name for name in names if name != "aiosonic"]  # those that have no WebSockets are not asked
     for name, row in rows.items():
         if "not installed" not in row[-1]:
             assert row[-1] == "", f"{name}: {row[-1]}\n{done.stderr}"
@@ -257,11 +258,19 @@ def test_echoes_of_websockets_against_the_embedded_server(only):
 
 @pytest.mark.parametrize("only", ["ws_receive", "ws_send"])
 def test_messages_in_one_direction_against_the_embedded_server(only):
-    done = bench("--only", only, "--contenders", "aiohttp", "--seconds", "0.01", "--rounds", "1")
+    done = bench("--only", only, "--contenders", "wirebird,aiohttp", "--seconds", "0.01", "--rounds", "1")
     assert done.returncode == 0, done.stderr
-    row = rows_of(done.stdout, ("aiohttp",))["aiohttp"]
-    assert row[-1] == "", done.stderr
-    assert float(row[0].replace(",", "")) > 1000
+    for row in rows_of(done.stdout, ("wirebird", "aiohttp")).values():
+        assert row[-1] == "", done.stderr
+        assert float(row[0].replace(",", "")) > 1000
+
+
+def test_pure_is_without_what_others_have_compiled():
+    program = (
+        "from bench.contenders import load; load('pure'); import wirebird.protocol.websocket_frames as f; print(f.apply_mask)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    assert "mask_in_python" in done.stdout
 
 
 def masked(data):

@@ -103,7 +103,7 @@ _BODY = "url data headers json params json_serializer multipart verify ssl timeo
         (aiosonic.HTTPClient.shutdown, "", {}),
         (
             Timeouts,
-            "sock_connect sock_read pool_acquire request_timeout",
+            "sock_connect sock_read pool_acquire request_timeout connect whole_body ceil_threshold",
             {"sock_connect": 5, "sock_read": 30, "pool_acquire": None, "request_timeout": 60},
         ),
         (aiosonic.HttpHeaders, "data kwargs", {"data": None}),
@@ -118,7 +118,7 @@ _BODY = "url data headers json params json_serializer multipart verify ssl timeo
         (MultipartForm.add_field, "name value filename content_type headers", {"filename": None}),
         (MultipartForm.add_file, "name file_path filename content_type", {"filename": None}),
         (MultipartForm.get_headers, "size", {"size": None}),
-        (aiosonic.Proxy, "host auth ssl", {"auth": None}),
+        (aiosonic.Proxy, "host auth ssl headers", {"auth": None}),
         (aiosonic.HttpResponse.json, "json_decoder", {"json_decoder": json.loads}),
     ],
 )

@@ -26,7 +26,7 @@ def test_the_demo_ends_in_its_table(loop: str) -> None:
     table = run.stdout[run.stdout.index("what ") :]
     for line in ("GET small, 500 callers at once", "GET small, 50 callers", "POST JSON, echoed", "download 8 MB, streamed"):
         assert line in table
-    for line in ("file of 4 MB, cut twice and resumed", "500 Server-Sent Events"):
+    for line in ("file of 4 MB, cut twice and resumed", "500 Server-Sent Events", "100 messages over 10 WebSockets"):
         assert line in table
     for error in ("ConnectError", "ReadTimeout", "IncompleteBody", "InvalidResponse", "LimitExceeded", "TooManyRedirects"):
         assert re.search(rf" {error}: ", run.stdout)

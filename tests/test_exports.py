@@ -21,14 +21,14 @@ from layers import read_sources
 from test_layers import ROOT
 
 NAMES = """
-    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed ClientClosed ConnectError ConnectTimeout ConnectionInfo
-    ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError DigestAuth Download EventStream
-    Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody InvalidHeader InvalidRequest
-    InvalidResponse InvalidURL LimitExceeded Limits LogObserver Message MessageType MultipartForm NetrcAuth NetworkError
-    PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit ReadBody ReadTimeout Request RequestTimeout Retry
-    RetryBudget ServerEvent SmartPool StatusError TCPConnector TLSError ThreadedResolver TimeoutError Timeouts
-    TooManyRedirects Upload UsageError WebSocket WebSocketClosed WebSocketError WirebirdError __version__ load_cookies
-    save_cookies tls_context
+    AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed CertificateMismatch ClientClosed ConnectError ConnectTimeout
+    ConnectionInfo ConnectionLost Cookie CookieJar CorruptBody CyclicQueuePool DNSError DecodingError Deflate DigestAuth
+    Download EventStream Exchange HTTPClient HarRecorder Http1Connection HttpHeaders HttpResponse IncompleteBody
+    InvalidHeader InvalidMultipart InvalidRequest InvalidResponse InvalidURL LimitExceeded Limits LogObserver Message
+    MessageType MultipartForm NetrcAuth NetworkError PoolTimeout ProgressBar ProtocolError Proxy ProxyError RateLimit
+    ReadBody ReadTimeout Reconnect Request RequestTimeout Retry RetryBudget ServerEvent SmartPool StatusError TCPConnector
+    TLSError ThreadedResolver TimeoutError Timeouts TooManyRedirects Upload UsageError WebSocket WebSocketClosed
+    WebSocketError WirebirdError __version__ load_cookies save_cookies tls_context
 """
 
 TESTING_NAMES = """
@@ -111,9 +111,10 @@ LATER = {
 
 # Parameters beyond those: all of them must have a default.
 BEYOND = {
-    "TCPConnector": {"limits"},
+    "TCPConnector": {"family", "interleave", "limits", "max_dns_cache", "socket_factory"},
+    "Timeouts": {"ceil_threshold", "connect", "whole_body"},
     "HTTPClient": {"network_middlewares", "observers"},
-    "Proxy": {"ssl"},
+    "Proxy": {"headers", "ssl"},
     "DigestAuth": {"qop"},
     "HTTPClient.request": {"max_redirects", "retries"},
     "HTTPClient.events": {

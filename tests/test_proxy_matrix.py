@@ -24,6 +24,7 @@ from apache import ProxyingApache, is_installed
 from daemons import Daemon, free_ports
 from origin import Origin, pattern, run
 from proxies import HttpProxy, SocksProxy, basic, credentials
+from websocket_origin import WebSocketOrigin
 
 AUTH = "wire:b1rd"
 AUTHORITY = trustme.CA()
@@ -170,6 +171,30 @@ def test_matrix(kind, scheme, wanted, connection, loop, request):
         assert getattr(resolver, "asked", []) == []
 
     run(main, loop)
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_websocket_in_the_matrix(kind, secure, request):
+    async def main():
+        resolver = NoNames()
+        async with (
+            WebSocketOrigin(tls=server_context("localhost") if secure else None) as origin,
+            running(kind, True, request) as (url, ours),
+            wirebird.HTTPClient(wirebird.TCPConnector(resolver=resolver, ssl=TRUSTING), proxy=proxy_for(url, AUTH)) as client,
+        ):
+            for _ in range(2):
+                async with client.websocket(origin.url().replace("127.0.0.1", "localhost")) as ws:
+                    for message in ("text", b"bytes" * 50_000):
+                        await ws.send(message)
+                        assert (await ws.receive()).data == message
+            assert ["proxy-authorization" in head.fields for head in origin.asked] == [False, False]
+            assert resolver.asked == []
+            await client.close()
+            if ours is not None:
+                await ours.until(lambda: ours.open == 0)
+
+    run(main)
 
 
 def check_connections(kind: str, scheme: str, connection: str, client: Any, origin: Origin) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import gc
 import socket
 import struct
+import sys
+import zlib
 from collections.abc import AsyncIterator
 from itertools import repeat
 from typing import Any
@@ -15,7 +17,9 @@ import pytest
 from origin import run
 from websocket_pair import raw_end, websocket_pair
 from wirebird.errors import ConnectionLost, ReadTimeout, UsageError, WebSocketClosed, WebSocketError
+from wirebird.net.websocket_connection import gathers
 from wirebird.protocol.websocket import Protocol
+from wirebird.protocol.websocket_deflate import Deflate
 from wirebird.protocol.websocket_frames import encode_frame
 from wirebird.protocol.websocket_messages import Message, MessageType
 
@@ -536,3 +540,71 @@ def test_messages_ahead_of_the_end_are_kept_however_many_they_are(last: tuple[in
                 await end.receive()
 
     run(main)
+
+
+@pytest.mark.parametrize("deflate", [False, True])
+def test_a_close_goes_on_behind_what_nobody_reads_any_more(deflate: bool) -> None:
+    async def main() -> None:
+        agreed = Deflate().accept(["permessage-deflate"]) if deflate else None
+        async with raw_end(server=False, max_queue=1000, max_size=None, deflate=agreed) as (end, far):
+            closing = asyncio.create_task(end.close())
+            await read_frames(far, protocol(server=True), 1)
+            frames = encode_frame(2, bytes(5000)) * 80
+            if deflate:
+                packed = zlib.compressobj(wbits=-15)
+                payload = packed.compress(bytes(3_000_000)) + packed.flush(zlib.Z_SYNC_FLUSH)
+                frames = encode_frame(2, payload[:-4], rsv1=True) * 2
+            frames += encode_frame(8, b"\x03\xe8")
+            await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(far, frames), 5)
+            while end.close_code is None:
+                await asyncio.sleep(0)
+            assert end.close_code == 1000
+            far.shutdown(socket.SHUT_WR)
+            await asyncio.wait_for(closing, 5)
+
+    run(lambda: asyncio.wait_for(main(), 8))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("size", [100, 20_000, 200_000])
+def test_a_sender_is_held_up_by_a_peer_that_does_not_read(loop: str, size: int) -> None:
+    async def main() -> None:
+        async with raw_end(server=False) as (end, far):
+            engine, data, count = protocol(server=True), b"m" * size, 0
+
+            async def send() -> None:
+                nonlocal count
+                for number in range(40_000_000 // size):
+                    await end.send(b"%08d" % number + data)
+                    count = number + 1
+
+            sending = asyncio.create_task(send())
+            while end.connection.writable:
+                await asyncio.sleep(0)
+            assert count * size < 20_000_000
+            last = count
+            for number, message in enumerate(await read_frames(far, engine, last)):
+                assert message.data == b"%08d" % number + data
+            sending.cancel()
+
+    run(main, loop)
+
+
+class Gathering(asyncio.Transport):
+    def writelines(self, list_of_data: Any) -> None: ...
+
+
+def test_pieces_are_for_transports_that_write_them_as_one() -> None:
+    class Joining(asyncio.Transport):
+        pass
+
+    assert gathers(Gathering)
+    assert not gathers(Joining)
+    ours, stdlib = type("Ours", (Gathering,), {"__module__": "asyncio.of_ours"}), sys.version_info[:2]
+    assert gathers(ours) == (sys.version_info >= (3, 13, 1) or (stdlib == (3, 12) and sys.version_info >= (3, 12, 8)))
+
+
+@pytest.mark.parametrize("data", ["", "é" * 70_000, b"", b"x" * 125, b"x" * 126, b"x" * 65535, b"x" * 65536])
+@pytest.mark.parametrize("server", [False, True])
+def test_a_message_in_pieces_is_the_same_message(data: str | bytes, server: bool) -> None:
+    assert b"".join(protocol(server=server).message_pieces(data)) == protocol(server=server).message(data)

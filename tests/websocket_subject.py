@@ -29,17 +29,24 @@ def describe(event: Event) -> tuple[Any, ...]:
 
 
 class Subject:
-    """`role` is that of the engine; `masks` are those of the peer."""
+    """`role` is that of the engine; `masks` are those of the peer.
 
-    def __init__(self, role: str, *, compress: bool | None = None, echo: bool = True, **options: Any) -> None:
+    With `landing`, a payload that lacks more than so many bytes is put together here, as a connection does with long ones.
+    """
+
+    def __init__(
+        self, role: str, *, compress: bool | None = None, echo: bool = True, landing: int | None = None, **options: Any
+    ) -> None:
         self.server = role == "server"
         self.protocol = Protocol(server=self.server, masks=keys(Random(6455)), **options)
         self.masks: Iterator[bytes] | None = keys(Random(7692)) if self.server else None
         self.compress = compress
         self.echo = echo
+        self.landing = landing
         self.events: list[tuple[Any, ...]] = []
         self.out = bytearray()
         self._buffer = bytearray(64)
+        self._landed: bytearray | None = None
 
     @property
     def code(self) -> int:
@@ -54,6 +61,10 @@ class Subject:
     def feed(self, pieces: bytes | Iterable[bytes]) -> None:
         """One segment, or several."""
         for piece in (pieces,) if isinstance(pieces, bytes) else pieces:
+            if self._landed is not None:
+                piece = self._land(piece, self._landed)
+                if not piece:
+                    continue
             size = len(piece)
             if size + 8 > len(self._buffer):
                 self._buffer = bytearray(size + 8)
@@ -63,6 +74,18 @@ class Subject:
             self._take(events)
             while self.protocol.pending:
                 self._take(self.protocol.proceed())
+            if self.landing is not None and self.protocol.missing > self.landing:
+                self._landed = self.protocol.take_partial()
+                self._whole = len(self._landed) + self.protocol.missing
+
+    def _land(self, piece: bytes, landed: bytearray) -> bytes:
+        """Add to the payload under way; what is left of the segment is returned."""
+        lacks = self._whole - len(landed)
+        landed += piece[:lacks]
+        if len(landed) == self._whole:
+            self._landed = None
+            self._take(self.protocol.landed(bytes(landed)))
+        return piece[lacks:]
 
     def _take(self, events: list[Event]) -> None:
         protocol = self.protocol

@@ -282,26 +282,39 @@ class Squeezer:
 
 
 class Expander:
-    """What their receiver does (RFC 7692 7.2.2).
-
-    With less than the largest window it takes the output in small steps: within one step zlib lets any distance pass that lies in
-    what it has just put out, whatever the window was said to be.
-    """
+    """What their receiver does (RFC 7692 7.2.2), where a block may be a final one: after that all begins anew (7.2.3.4)."""
 
     def __init__(self, bits: int = 15, *, takeover: bool = True) -> None:
         self.bits, self.takeover = bits, takeover
         self.stream = zlib.decompressobj(-bits)
 
     def expand(self, data: bytes) -> bytes:
-        if not self.takeover or self.stream.eof:
+        if not data:
+            raise zlib.error("an empty message is one byte when compressed (RFC 7692 7.2.3.6)")
+        if not self.takeover:
             self.stream = zlib.decompressobj(-self.bits)
         data += b"\x00\x00\xff\xff"
-        return self.stream.decompress(data) if self.bits == 15 else self._in_steps(data, 1 << self.bits - 1)
+        out = self._read(data)
+        while self.stream.eof:
+            rest = self.stream.unused_data
+            self.stream = zlib.decompressobj(-self.bits)
+            if not rest and out.endswith(b"\x00\x00\xff\xff"):
+                raise zlib.error("the ending was taken for the content of a block")
+            if not rest:  # it was the rest of a final block without content
+                break
+            if len(rest) <= 4:
+                raise zlib.error("the message has to end with an empty block without compression (RFC 7692 7.2.1)")
+            out += self._read(rest)
+        return out
 
-    def _in_steps(self, data: bytes, step: int) -> bytes:
+    def _read(self, data: bytes) -> bytes:
+        if self.bits == 15:
+            return self.stream.decompress(data)
+        # In small steps: within one of them zlib lets any distance pass that lies in what it has just put out.
+        step = 1 << self.bits - 1
         out = []
         for piece in chops(data, 1024):
-            while piece:
+            while piece and not self.stream.eof:
                 out.append(self.stream.decompress(piece, step))
                 piece = self.stream.unconsumed_tail
         while last := self.stream.decompress(b"", step):

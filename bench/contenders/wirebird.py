@@ -61,7 +61,7 @@ class Client:
 
 
 class WebSocket:
-    def __init__(self, socket: Any) -> None:
+    def __init__(self, socket: wirebird.WebSocket) -> None:
         self.socket = socket
 
     async def echo(self, message: str | bytes, phase: Phase) -> int:

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from .client.middleware.rate_limit import RateLimit
     from .client.netrc_auth import NetrcAuth
     from .client.progress import ProgressBar
+    from .client.reconnect import Reconnect
     from .client.response import HttpResponse
     from .client.retry import Backoff, Retry, RetryBudget
     from .client.sse import EventStream
     from .client.upload import Upload
     from .errors import (
         BodyConsumed,
+        CertificateMismatch,
         ClientClosed,
         ConnectError,
         ConnectionLost,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
         DNSError,
         IncompleteBody,
         InvalidHeader,
+        InvalidMultipart,
         InvalidRequest,
         InvalidResponse,
         InvalidURL,
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     from .net.tls import tls_context
     from .net.websocket import WebSocket
     from .protocol.sse import ServerEvent
+    from .protocol.websocket_deflate import Deflate
     from .protocol.websocket_messages import Message, MessageType
 
 __all__ = [
@@ -83,6 +87,7 @@ __all__ = [
     "BasicAuth",
     "BearerAuth",
     "BodyConsumed",
+    "CertificateMismatch",
     "ClientClosed",
     "ConnectError",
     "ConnectTimeout",
@@ -94,6 +99,7 @@ __all__ = [
     "CyclicQueuePool",
     "DNSError",
     "DecodingError",
+    "Deflate",
     "DigestAuth",
     "Download",
     "EventStream",
@@ -105,6 +111,7 @@ __all__ = [
     "HttpResponse",
     "IncompleteBody",
     "InvalidHeader",
+    "InvalidMultipart",
     "InvalidRequest",
     "InvalidResponse",
     "InvalidURL",
@@ -124,6 +131,7 @@ __all__ = [
     "RateLimit",
     "ReadBody",
     "ReadTimeout",
+    "Reconnect",
     "Request",
     "RequestTimeout",
     "Retry",
@@ -159,6 +167,7 @@ _homes = {
     "Cookie": "models.cookies",
     "CookieJar": "models.cookies",
     "CyclicQueuePool": "net.pool",
+    "Deflate": "protocol.websocket_deflate",
     "DigestAuth": "client.digest_auth",
     "Download": "client.download",
     "EventStream": "client.sse",
@@ -178,6 +187,7 @@ _homes = {
     "Proxy": "net.proxy",
     "RateLimit": "client.middleware.rate_limit",
     "ReadBody": "client.auth",
+    "Reconnect": "client.reconnect",
     "Request": "models.message",
     "Retry": "client.retry",
     "RetryBudget": "client.retry",

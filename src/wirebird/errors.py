@@ -10,6 +10,7 @@
     │   ├── DNSError                   the name did not resolve
     │   ├── ConnectError               no connection could be made
     │   ├── TLSError                   the handshake or the certificate failed
+    │   │   └── CertificateMismatch    the certificate is not the one that was pinned
     │   ├── ConnectionLost             the peer went away, or the connection broke, mid-exchange
     │   └── ProxyError                 the proxy refused, or is none
     ├── TimeoutError (TimeoutError)    a limit of `Timeouts` ran out; the connection is gone
@@ -21,6 +22,7 @@
     │   ├── InvalidRequest             server role: what arrived is not a request; carries the status to answer
     │   ├── InvalidResponse            client role: what arrived is not a response
     │   ├── IncompleteBody             the body ended before its framing said so
+    │   ├── InvalidMultipart           the body is not made of parts as its Content-Type says
     │   ├── DecodingError              the body is not what its Content-Encoding says
     │   ├── CorruptBody                a download is not of the size or digest that it should be
     │   ├── WebSocketError             the peer broke the rules of WebSocket; carries the close code
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BodyConsumed",
+    "CertificateMismatch",
     "ClientClosed",
     "ConnectError",
     "ConnectTimeout",
@@ -52,6 +55,7 @@ __all__ = [
     "DecodingError",
     "IncompleteBody",
     "InvalidHeader",
+    "InvalidMultipart",
     "InvalidRequest",
     "InvalidResponse",
     "InvalidURL",
@@ -138,6 +142,15 @@ class TLSError(NetworkError):
     """The TLS handshake or the certificate check failed."""
 
 
+class CertificateMismatch(TLSError):
+    """The peer has another certificate than the pinned one: the SHA-256 digests `expected` and `got`."""
+
+    def __init__(self, message: str, *, expected: bytes = b"", got: bytes = b"", peer: str = "", phase: str = "") -> None:
+        super().__init__(message, peer=peer, phase=phase)
+        self.expected = expected
+        self.got = got
+
+
 class ConnectionLost(NetworkError, ConnectionError):
     """The connection broke, or the peer closed it, before the response was complete.  Also the builtin `ConnectionError`."""
 
@@ -200,6 +213,18 @@ class IncompleteBody(ProtocolError):
         super().__init__(message, peer=peer, phase=phase)
         self.received = received
         self.expected = expected
+
+    @classmethod
+    def after(cls, received: int, left: int | None, *, peer: str = "", phase: str = "") -> IncompleteBody:
+        """The connection ended after `received` bytes of body, where `left` more were announced, None for no announcement."""
+        expected = None if left is None else received + left
+        of = "" if expected is None else f" of {expected}"
+        message = f"the connection ended after {received}{of} bytes of body"
+        return cls(message, received=received, expected=expected, peer=peer, phase=phase)
+
+
+class InvalidMultipart(ProtocolError, ValueError):
+    """A multipart body that cannot be taken apart (RFC 2046 5.1).  Also a `ValueError`."""
 
 
 class DecodingError(ProtocolError):

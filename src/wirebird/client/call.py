@@ -8,11 +8,12 @@ A call is a coroutine: `asyncio.create_task`, `gather` and `run` take it.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..models.url import hide_userinfo
+from .deferred import Deferred
 from .response import HttpResponse
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["Call"]
 
 
-class Call(Coroutine[Any, Any, HttpResponse]):
+class Call(Deferred[HttpResponse]):
     """One request, sent when it is awaited or entered, once.
 
     `given` holds the keywords of the verb that say anything.
     """
 
-    __slots__ = ("_client", "_iterator", "_response", "_started", "given", "method", "url")
+    __slots__ = ("_client", "_response", "given", "method", "url")
 
     def __init__(self, client: HTTPClient, method: str, url: str | URL, given: Mapping[str, Any]) -> None:
         self._client = client
@@ -41,38 +42,9 @@ class Call(Coroutine[Any, Any, HttpResponse]):
     def __repr__(self) -> str:
         return f"<Call {self.method} {hide_userinfo(str(self.url))}>"
 
-    # -- as an awaitable -----------------------------------------------------------------------------------------------
-
     def __await__(self) -> Generator[Any, Any, HttpResponse]:
         self._start()
         return self._client.perform(self.method, self.url, self.given).__await__()
-
-    def _start(self) -> None:
-        if self._started:
-            raise RuntimeError(f"cannot reuse {self!r}: it was awaited before")
-        self._started = True
-
-    # -- as a coroutine ------------------------------------------------------------------------------------------------
-
-    def send(self, value: Any) -> Any:
-        """Go on; what a task calls."""
-        if not self._started:
-            self._iterator = self.__await__()
-        return self._iterator.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """Raise `error` where the call waits."""
-        if not self._started:
-            self._iterator = self.__await__()
-        return self._iterator.throw(*error)
-
-    def close(self) -> None:
-        """Give the call up."""
-        if self._started:
-            self._iterator.close()
-        self._started = True
-
-    # -- as a context manager ------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> HttpResponse:
         self._response = await self

@@ -24,6 +24,7 @@ from .defaults import Defaults, check_cookies, check_timeouts
 from .options import Options
 from .plain import Plan
 from .response import HttpResponse
+from .services import Services
 from .transport import Sender, Transport, close_bodies, encode_head, has_to_close
 from .verbs import Verbs
 
@@ -45,14 +46,14 @@ __all__ = ["HTTPClient", "Stats"]
 PLANS = 1024
 
 
-class HTTPClient(Verbs):
+class HTTPClient(Verbs, Services):
     """An HTTP client: one per application, shared by all its tasks.
 
     connector         a `TCPConnector`; one with the defaults.  Or what stands in for the network, as in `wirebird.testing`
     handle_cookies    keep the cookies of responses in `cookies`, and send them where they belong
     verify_ssl        False accepts any certificate; a request verifies if it and the client both say so
     proxy             a `Proxy` or its URL, for every request
-    base_url          what relative URLs are resolved against (RFC 3986 5.2)
+    base_url          what relative URLs are resolved against (RFC 3986 5.2); ws and wss stand for http and https
     headers           sent with every request, unless it has its own of that name; None in a mapping leaves a default one out
     params            added to the query of every request
     cookies           a `CookieJar` to use, or cookies for the host of `base_url` (for every request if there is none)
@@ -146,7 +147,7 @@ class HTTPClient(Verbs):
             from .observation import read_observers
 
             self._observers = read_observers(observers)
-        self._handlers: dict[tuple[bool, int, bool, bool, bool], Handler[Request, HttpResponse]] = {}
+        self._handlers: dict[tuple[bool, int, bool, bool, bool, bool], Handler[Request, HttpResponse]] = {}
         self._plain = max_body_size is None and not (
             self._middlewares
             or self._network_middlewares
@@ -158,6 +159,8 @@ class HTTPClient(Verbs):
             or follow
             or raise_for_status
             or self.settings.retries
+            or self.timeouts.connect
+            or self.timeouts.ceil_threshold is not None
         )
         self._closed = False
         self._pending = 0
@@ -229,7 +232,8 @@ class HTTPClient(Verbs):
         """The pipeline: only the policies that this request uses, composed once for each combination."""
         limit = self._max_redirects if max_redirects is None else max_redirects
         cookies, auth, retries = options.cookies is not None, options.auth is not None, options.retries is not None
-        key = (follow, limit, cookies, auth, retries)
+        upgrade = options.upgrade is not None
+        key = (follow, limit, cookies, auth, retries, upgrade)
         handler = self._handlers.get(key)
         if handler is None:
             layers: list[Middleware[Request, HttpResponse]] = list(self._middlewares)
@@ -242,6 +246,10 @@ class HTTPClient(Verbs):
 
                 self._retrying = self._retrying or Retries(self.pauses)
                 layers.append(self._retrying)
+            if upgrade:
+                from .middleware.handshake import shake_hands
+
+                layers.append(shake_hands)
             if auth:  # within retries: what a server has seen once, a nonce count or a time, is not for a second attempt
                 from .middleware.auth import authenticate
 
@@ -349,9 +357,11 @@ class HTTPClient(Verbs):
         self.plans.clear()
         if self._paused is not None:
             self._paused.close()
-        if self._sender is not None:
-            await self._sender.close()
-        await self.connector.close()
+        try:
+            await self.connector.close()  # first, for it says goodbye also where another has opened the connection
+        finally:
+            if self._sender is not None:
+                await self._sender.close()
 
     shutdown = close
 

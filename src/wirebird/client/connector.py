@@ -9,8 +9,9 @@ import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from socket import AF_UNSPEC, socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import ParseResult
 
 from yarl import URL
@@ -21,7 +22,7 @@ from ..models.numbers import check_count
 from ..models.url import Destination, destination, parse_url
 from ..net.dial import Target, dial, read_connect_to
 from ..net.pool import SmartPool
-from ..net.resolver import NameCache, Resolver
+from ..net.resolver import AddrInfo, NameCache, Resolver
 from ..net.timeouts import NEVER, Timeouts
 from ..net.tls import context_serial, tls_context
 from .http1 import Http1Connection
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
     from ..net.proxy_environment import EnvironmentProxies
     from ..net.tunnel import Detour
 
-__all__ = ["Route", "TCPConnector"]
+__all__ = ["Route", "TCPConnector", "Upgraded"]
+
+# How long those who speak another protocol may take to say goodbye, seconds.
+_GOODBYE: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,19 @@ class Route:
     key: str
     target: Target
     detour: Detour | None = None
+
+
+class Upgraded(Protocol):
+    """A connection that has left the pool for another protocol, as far as a connector has to do with it."""
+
+    async def go_away(self) -> None:
+        """Tell the peer that this side is going away, and close."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+    def forsake(self) -> None:
+        """The loop is gone, and the transport with it."""
 
 
 class TCPConnector:
@@ -67,6 +84,10 @@ class TCPConnector:
     local_addr            `(host, port)` to connect from
     uds                   the path of a Unix socket that every connection goes to
     happy_eyeballs_delay  head start of one address over the next, seconds, 0.25 (RFC 8305)
+    interleave            addresses of the first family before one of the other is tried, 1
+    family                `AF_INET` or `AF_INET6`: look up addresses of that family only
+    socket_factory        makes the sockets, of what `getaddrinfo` gives for an address
+    max_dns_cache         names whose addresses are kept at the most, 1024
     connect_to            `{"host:port": "other:port"}`: dial elsewhere; Host, SNI and verification stay
     limits                what a peer may send: `Limits`
 
@@ -90,6 +111,10 @@ class TCPConnector:
         local_addr: tuple[str, int] | None = None,
         uds: str | PathLike[str] | None = None,
         happy_eyeballs_delay: float | None = 0.25,
+        interleave: int = 1,
+        family: int = AF_UNSPEC,
+        socket_factory: Callable[[AddrInfo], socket] | None = None,
+        max_dns_cache: int = 1024,
         connect_to: Mapping[str | tuple[str, int], str | tuple[str, int]] | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -107,6 +132,8 @@ class TCPConnector:
         if ttl_dns_cache is not None:
             _check_time("ttl_dns_cache", ttl_dns_cache, "milliseconds")
         _check_time("keepalive_timeout", keepalive_timeout, "seconds")
+        check_count("interleave", interleave, 1)
+        check_count("max_dns_cache", max_dns_cache, 1)
         self.pool_size = pool_size
         self.timeouts = timeouts if timeouts is not None else Timeouts()
         self.connection_cls = connection_cls or Http1Connection
@@ -118,6 +145,10 @@ class TCPConnector:
         self.local_addr = local_addr
         self.uds = str(uds) if uds is not None else None
         self.happy_eyeballs_delay = happy_eyeballs_delay
+        self.interleave = interleave
+        self.family = family
+        self.socket_factory = socket_factory
+        self.max_dns_cache = max_dns_cache
         self.limits = limits if limits is not None else DEFAULT_LIMITS
         self._connect_to = read_connect_to(connect_to)
         self._resolver = resolver
@@ -125,12 +156,13 @@ class TCPConnector:
         self._use_dns_cache = use_dns_cache
         self._names: NameCache | None = None
         self._pool: SmartPool | None = None
-        self._routes: dict[tuple[str, int], Route] = {}
-        self._detours: dict[tuple[str, int, int, Proxy], Route] = {}
+        self._routes: dict[tuple[str, int, str | None], Route] = {}
+        self._detours: dict[tuple[str, int, Proxy, bool], Route] = {}
         self._proxies: dict[tuple[int, Proxy], int] = {}  # a number for each, for keys do not hold credentials
         self._next_proxy = 1
         self._dials: set[asyncio.Timeout] = set()  # what stops those under way
         self._sockets: dict[asyncio.Future[None], Any] = {}  # when each is closed, and its connection
+        self._upgraded: dict[asyncio.Future[None], Upgraded] = {}  # the same of those that speak another protocol by now
         self.closed = False  # nothing more is opened, until another client takes over
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -157,14 +189,21 @@ class TCPConnector:
             self._drop(old)
         self.loop = loop
         self._pool = self.pool_cls(self, self.pool_size, self.connection_cls)
-        self._names = NameCache(self._resolver, ttl=self._ttl, use_cache=self._use_dns_cache)
+        self._names = NameCache(
+            self._resolver,
+            ttl=self._ttl,
+            use_cache=self._use_dns_cache,
+            max_entries=self.max_dns_cache,
+            family=self.family,
+        )
         return self._pool
 
     def _drop(self, pool: SmartPool) -> None:
         """Let go of a pool whose loop does not run."""
         loop = self.loop
         self._pool = self._names = None
-        leaving, self._sockets = list(self._sockets.values()), {}
+        leaving: list[Any] = [*self._sockets.values(), *self._upgraded.values()]
+        self._sockets, self._upgraded = {}, {}
         if loop is not None and not loop.is_closed():
             for connection in leaving:
                 connection.abort()
@@ -187,31 +226,39 @@ class TCPConnector:
         ssl: _ssl.SSLContext | None,
         verify: bool,
         proxies: Proxy | EnvironmentProxies | None = None,
+        tunnel: bool = False,
+        name: str | None = None,
     ) -> Route:
-        """How `where` is reached; `ssl` and `verify` are the request's, and `proxies` chooses a proxy."""
+        """How `where` is reached; `ssl` and `verify` are the request's, `proxies` chooses a proxy, TLS verifies `name`.
+
+        With `tunnel` the proxy has to connect, also where it could be asked for the URL: it is no party to what follows a 101.
+        """
         if where.secure:
             context = ssl or self.ssl or tls_context(verify)
             serial = context_serial(context)
         else:
             context = None
+            name = None
             serial = 0
-        route = self._routes.get((where.origin, serial))
+        route = self._routes.get((where.origin, serial, name))
         if route is None or route.target.context is not context:
             key = f"{where.origin} tls={serial}" if serial else where.origin
-            route = Route(key, Target(where.host, where.port, context, None, self.uds, self.local_addr))
+            if name is not None:
+                key = f"{key} name={name}"
+            route = Route(key, Target(where.host, where.port, context, name, self.uds, self.local_addr))
             if len(self._routes) >= 1024:
                 self._routes.clear()
-            self._routes[where.origin, serial] = route
+            self._routes[where.origin, serial, name] = route
         if proxies is None or (proxy := proxies.choose(where)) is None:
             return route
-        return self._detour(where, route, proxy)
+        return self._detour(where, route, proxy, tunnel)
 
-    def _detour(self, where: Destination, direct: Route, proxy: Proxy) -> Route:
+    def _detour(self, where: Destination, direct: Route, proxy: Proxy, tunnel: bool) -> Route:
         """The same by way of `proxy`.  TLS with it depends on it alone, not on the request."""
         context = (proxy.ssl or tls_context()) if proxy.scheme == "https" else None
         serial = context_serial(context) if context is not None else 0
-        outer = context_serial(direct.target.context) if direct.target.context is not None else 0
-        found = self._detours.get((where.origin, outer, serial, proxy))
+        forwards = where.scheme == "http" and not proxy.is_socks and not tunnel
+        found = self._detours.get((direct.key, serial, proxy, forwards))
         if found is not None:
             return found
         from ..net.tunnel import Detour
@@ -224,10 +271,9 @@ class TCPConnector:
             number = self._proxies[serial, proxy] = self._next_proxy  # never used again, for connections may outlive their entry
             self._next_proxy += 1
         hop = Target(proxy.host, proxy.port, context, None, None, self.local_addr)
-        forwards = where.scheme == "http" and not proxy.is_socks
-        key = f"{direct.key} via {proxy.url} #{number}"
+        key = f"{direct.key} {'by' if forwards else 'via'} {proxy.url} #{number}"
         route = Route(key, hop if forwards else direct.target, Detour(proxy, hop, forwards))
-        self._detours[where.origin, outer, serial, proxy] = route
+        self._detours[direct.key, serial, proxy, forwards] = route
         return route
 
     # -- connections ---------------------------------------------------------------------------------------------------
@@ -251,28 +297,37 @@ class TCPConnector:
 
         `total_at` is the deadline of the request, `fresh` wants a connection that carried nothing yet, `reserved` says that a
         slot is reserved for it already, `mark` is called with the steps of a dial as they are done, `queued` the first of them,
-        `pool` is another one of this connector's than its own.  Raises `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what
-        a dial raises.
+        and with `waiting` before another request is waited for, `pool` is another one of this connector's than its own.  Raises
+        `PoolTimeout`, `RequestTimeout`, `ClientClosed`, and what a dial raises.
         """
         if self.closed:
             raise ClientClosed("the client was closed", phase="connecting")
         pool = pool or self.pool
         key = route.key
+        connect_at = timeouts.after(monotonic(), timeouts.connect) if timeouts.connect else NEVER
         if reserved:
-            return await self._dial(route, pool, timeouts, total_at, mark)
+            return await self._dial(route, pool, timeouts, total_at, connect_at, mark)
         while (connection := pool.checkout(key, monotonic())) is not None:
             if not fresh:
                 return connection
             pool.discard(connection)
             connection.shut()
         if not pool.reserve(key):
+            if mark is not None:
+                mark("waiting")
             connection = await pool.wait(key, timeouts, total_at)
             if connection is not None:
                 return connection
-        return await self._dial(route, pool, timeouts, total_at, mark)
+        return await self._dial(route, pool, timeouts, total_at, connect_at, mark)
 
     async def _dial(
-        self, route: Route, pool: SmartPool, timeouts: Timeouts, total_at: float, mark: Callable[[str], object] | None = None
+        self,
+        route: Route,
+        pool: SmartPool,
+        timeouts: Timeouts,
+        total_at: float,
+        connect_at: float = NEVER,
+        mark: Callable[[str], object] | None = None,
     ) -> Any:
         """Open a connection in a slot that was reserved for it."""
         loop = asyncio.get_running_loop()
@@ -296,8 +351,11 @@ class TCPConnector:
             from ..net.tunnel import dial_through
 
             opening = partial(dial_through, detour=route.detour, limits=self.limits)
+        now = monotonic()
         limit = timeouts.sock_connect or NEVER
-        left = max(total_at - monotonic(), 0.001)
+        if connect_at < NEVER or timeouts.ceil_threshold is not None:
+            limit = max(min(timeouts.after(now, limit), connect_at) - now, 0.001)
+        left = max(total_at - now, 0.001)
         admitted = False
         try:
             async with scope:
@@ -313,6 +371,8 @@ class TCPConnector:
                     names=names,
                     connect_to=self._connect_to,
                     happy_eyeballs_delay=self.happy_eyeballs_delay,
+                    interleave=self.interleave,
+                    socket_factory=self.socket_factory,
                     timeout=None if limit == left == NEVER else min(limit, left),
                     mark=mark,
                 )
@@ -339,6 +399,31 @@ class TCPConnector:
             if not admitted:
                 pool.give_back(route.key)
         return connection
+
+    def adopt(self, gone: asyncio.Future[None], successor: Upgraded) -> None:
+        """A connection has left the pool for another protocol: from now on `successor` is who closes it.
+
+        `gone` is the future of its `when_gone`.  Raises `ClientClosed` once the connector is closed.
+        """
+        if self.closed and self._pool is None:
+            raise ClientClosed("the client was closed", phase="switching protocols")
+        _ = self.pool  # there is none yet if another connector opened the connection
+        self._sockets.pop(gone, None)
+        self._upgraded[gone] = successor
+        gone.add_done_callback(partial(_without, self._upgraded))
+
+    async def _say_goodbye(self) -> None:
+        """End what speaks another protocol, in the words of that protocol if there is time."""
+        loop = asyncio.get_running_loop()
+        leaving = dict(self._upgraded)
+        going = [loop.create_task(one.go_away()) for one in leaving.values()]
+        try:
+            await asyncio.wait(going, timeout=_GOODBYE)
+        finally:
+            for task, one in zip(going, leaving.values(), strict=True):
+                task.cancel()
+                one.abort()
+            await asyncio.wait([*going, *leaving], timeout=_GOODBYE)
 
     async def open_url(self, url: str | URL | ParseResult, pool: SmartPool) -> Any:
         """A connection to the origin of `url`, as `SmartPool.acquire` gives it."""
@@ -369,7 +454,11 @@ class TCPConnector:
                 connection.abort()
             if self._sockets:
                 await asyncio.wait(list(self._sockets), timeout=5)
+            if self._upgraded:
+                await self._say_goodbye()
         finally:
+            for one in list(self._upgraded.values()):
+                one.abort()
             if names is not None:
                 await names.close()
 

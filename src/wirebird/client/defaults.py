@@ -16,7 +16,7 @@ from ..errors import InvalidHeader, UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
 from ..models.message import Body, Request, describe_body
 from ..models.numbers import check_count
-from ..models.url import Destination, ParamsLike, destination, extend_params, join_url, parse_url
+from ..models.url import Destination, ParamsLike, as_http, destination, extend_params, join_url, parse_url
 from ..net.timeouts import Timeouts
 from ..protocol.codings import accept_encoding
 from .options import Options
@@ -70,7 +70,7 @@ class Defaults:
             check_count("max_body_size", max_body_size)
         if params is not None:
             extend_params(_SOMEWHERE, params)
-        self.base = parse_url(base_url, "base_url") if base_url is not None else None
+        self.base = as_http(parse_url(base_url, "base_url")) if base_url is not None else None
         if self.base is not None:
             destination(self.base, "base_url")
         self.cookies: dict[str, str] | None = None  # of every call, whatever its origin
@@ -134,7 +134,7 @@ class Defaults:
             options = self.settings
         else:
             options = self._options(given, where, "authorization" in headers)
-        return Request(method, headers, body, where, options, monotonic() + options.timeouts.total)
+        return Request(method, headers, body, where, options, options.timeouts.after(monotonic(), options.timeouts.total))
 
     def _destination(self, url: str | URL, params: ParamsLike | None) -> Destination:
         """Where `url` leads, with the client's base and parameters; remembered, for most URLs are asked for again."""
@@ -175,6 +175,7 @@ class Defaults:
             self._credentials(given.get("auth"), where, authorized),
             self._call_proxy(given.get("proxy")),
             retries=settings.retries if (retries := given.get("retries")) is None else _retries(retries),
+            upgrade=given.get("upgrade"),
         )
 
     def _read_proxy(self, proxy: object, trust_env: bool = False) -> Proxy | EnvironmentProxies | None:

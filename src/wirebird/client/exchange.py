@@ -28,9 +28,17 @@ if TYPE_CHECKING:
     from ..models.message import Request
     from .response import HttpResponse
 
-__all__ = ["PHASES", "ConnectionInfo", "Exchange", "Observer"]
+__all__ = ["PHASES", "STEPS", "ConnectionInfo", "Exchange", "Observer"]
 
 PHASES: Final = ("started", "queued", "dns", "connect", "tls", "sent", "first_byte", "done")
+
+# What happens within a phase, for observers that want to know it: the method `step` of one that has it is called with these.
+#
+#     waiting            every connection and slot that the request could have is in use
+#     dns_hit, dns_miss  the addresses of the name are remembered, or not
+#     dns_ask            the resolver is asked
+#     ready              there is a connection, and the request is about to be written: `connection`, `reused`, `head` are known
+STEPS: Final = ("waiting", "dns_hit", "dns_miss", "dns_ask", "ready")
 
 
 class ConnectionInfo(NamedTuple):

@@ -47,6 +47,8 @@ class Feed(PieceSupply):
         self.peer = request.destination.authority
         self.body.total_at = request.deadline
         self._timeouts = request.options.timeouts
+        if self._timeouts.whole_body:
+            self.total_at = request.deadline
 
     # -- the producer's side -------------------------------------------------------------------------------------------
 
@@ -106,7 +108,7 @@ class Feed(PieceSupply):
 
     def await_bytes(self) -> None:
         """A reader waits: from now on silence counts."""
-        deadline = min(monotonic() + self._timeouts.read, self.total_at)
+        deadline = min(self._timeouts.after(monotonic(), self._timeouts.read), self.total_at)
         self.deadline = deadline
         if deadline < NEVER:
             if self._watch is None:

@@ -9,18 +9,10 @@ slot, and the socket is closed.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..errors import (
-    ConnectionLost,
-    IncompleteBody,
-    NetworkError,
-    ProtocolError,
-    WirebirdError,
-)
+from ..errors import ConnectionLost, IncompleteBody, NetworkError, ProtocolError, WirebirdError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import ResponseHead
 from ..net.incoming import WINDOW, Incoming
@@ -48,6 +40,7 @@ class Http1Connection(Stream):
 
     __slots__ = (
         "_began",
+        "_behind",
         "_body",
         "_continue",
         "_landing",
@@ -96,6 +89,7 @@ class Http1Connection(Stream):
         self._continue: asyncio.Future[None] | None = None
         self._body: Incoming | None = None
         self._landing: Landing | None = None
+        self._behind: bytearray | None = None  # the peer has switched protocols, and this is what it said then
 
     @staticmethod
     def make_parser(limits: Limits) -> Parser:
@@ -105,7 +99,7 @@ class Http1Connection(Stream):
     @classmethod
     def unconnected(cls, pool: SmartPool) -> Http1Connection:
         """One that has a pool's slot and no transport."""
-        connection = cls(asyncio.get_running_loop(), "", pool=pool)
+        connection = cls(pool.loop, "", pool=pool)
         connection.closing = True
         return connection
 
@@ -148,16 +142,17 @@ class Http1Connection(Stream):
         now: float,
         deadline: float,
         total_at: float,
+        switching: bool = False,
     ) -> None:
         """Write a request, or the head of one, whose response is for `waiter`.
 
         `source` is what the response will say it came from, and has the `options`.  On the clock of `time.monotonic`: `now`,
-        the `deadline` for the first byte of the response, and `total_at` for the whole request.
+        the `deadline` for the first byte of the response, `total_at` for the whole request.  `switching` protocols is offered.
         """
         self.requests = requests = self.requests + 1
         if requests >= self.max_requests:
             self._last = True
-        self.parser.expect(method)
+        self.parser.expect(method, switching)
         self._waiter = waiter
         self._source = source
         self._began = now
@@ -268,7 +263,7 @@ class Http1Connection(Stream):
         return events
 
     def _dispatch(self, events: list[Event]) -> None:
-        if self._waiter is None and self._body is None:
+        if self._waiter is None and self._body is None and self._behind is None:
             # Bytes that nobody asked for: on an idle connection they would answer the next request.
             self._leave_pool()
             self.abort()
@@ -278,28 +273,48 @@ class Http1Connection(Stream):
             if type(event) is bytes:
                 if body is not None:
                     body.feed(event)
+                elif self._behind is not None:
+                    self._behind += event
             elif type(event) is End:
                 self._finish(event)
                 return
             else:
                 body = self._on_head(event)  # type: ignore[arg-type]
-        self._rearm()
+        if self._behind is None:
+            self._rearm()
 
     def _on_head(self, head: ResponseHead) -> Incoming | None:
         if self._continue is not None and not self._continue.done() and (head.status == 100 or head.status >= 200):
             self._continue.set_result(None)
         waiter = self._waiter
         if head.status < 200 or waiter is None:
+            if head.status == 101 and waiter is not None:
+                self._switch(head, waiter)
             return None
         self._waiter = None
         body = self._body = Incoming(self)
         self._last = self._last or not head.keep_alive
-        self.total_at = NEVER  # from here on only `collect` has a total limit
+        if not self._timeouts().whole_body:
+            self.total_at = NEVER  # from here on only `collect` has a total limit
         if not waiter.done():
             waiter.set_result(HttpResponse(head, None, self._source, body, monotonic() - self._began))
         else:
             body.dismiss()  # whoever waited was cancelled in this turn of the loop, and will find somebody else's connection
         return body
+
+    def _switch(self, head: ResponseHead, waiter: asyncio.Future[Any]) -> None:
+        """The peer has switched protocols: the response takes the connection along, out of the pool, and nothing is received."""
+        from .upgraded import UpgradedResponse
+
+        self._behind = bytearray()
+        response = UpgradedResponse.on(self, self._behind, head, self._source, monotonic() - self._began)
+        self._waiter = self._source = None
+        self.pause()
+        self.pool.discard(self)  # type: ignore[union-attr]
+        if waiter.done():
+            self.abort()
+        else:
+            waiter.set_result(response)
 
     def _finish(self, end: End) -> None:
         body, self._body = self._body, None
@@ -335,9 +350,12 @@ class Http1Connection(Stream):
         if self._waiter is not None:
             self._fail(self._lost_error(None))
             return
-        if self.parser.state is State.TO_EOF and self._is_cut_short():
-            self.lost(None)
-            return
+        if self.parser.state is State.TO_EOF and self.secure and self.transport is not None:
+            from ..net.last_words import is_cut_short
+
+            if is_cut_short(self.transport):
+                self.lost(None)
+                return
         try:
             events = self.parser.eof()
         except IncompleteBody as error:
@@ -351,50 +369,35 @@ class Http1Connection(Stream):
         else:
             self._leave_pool()
 
-    def _is_cut_short(self) -> bool:
-        """Whether TCP ended before TLS did, as anybody on the way can bring about (RFC 8446 6.1, RFC 9112 9.8).
-
-        asyncio reports both ends alike, but its TLS object knows: behind a close_notify there is nothing to read, without one it
-        wants more.  uvloop reports the early end as a connection that is lost.
-        """
-        tls = self.transport.get_extra_info("ssl_object") if self.secure and self.transport is not None else None
-        try:
-            return tls is not None and tls.read(1) != b""
-        except OSError:  # which the errors of TLS are
-            return True
-
     def lost(self, exc: Exception | None) -> None:
         """The transport is gone; with TLS, also when the peer left without close_notify, so that its body may be cut short."""
         if exc is not None:
             exc.with_traceback(None)  # it ends in the transport's read, which holds the place that was read into
-        if self.sending and self._waiter is not None and not self.secure:
-            self._salvage()
+        if self.sending and self._waiter is not None and not self.secure and self.transport is not None:
+            self._salvage(self.transport)
         if self._waiter is not None or (self._body is not None and self._is_shut_down()):
             self._fail(self._lost_error(exc))
         elif self._body is not None:
             parser = self.parser
-            expected = parser.received + parser.left if parser.state is SIZED else None
-            of = "" if expected is None else f" of {expected}"
-            message = f"the connection ended after {parser.received}{of} bytes of body"
-            error = IncompleteBody(message, received=parser.received, expected=expected, peer=self.peer, phase="reading the body")
+            left = parser.left if parser.state is SIZED else None
+            error = IncompleteBody.after(parser.received, left, peer=self.peer, phase="reading the body")
             error.__cause__ = exc
             self._fail(error)
         else:
             self._leave_pool()
 
-    def _salvage(self) -> None:
-        """The peer broke off while it was being sent a body: read what it said before that, most often a 4xx.
+    def _salvage(self, transport: asyncio.Transport) -> None:
+        """The peer broke off while it was being sent a body: read what it said before that, most often a 4xx."""
+        from ..net.last_words import unread
 
-        The transport gives up at the failed write; what has arrived is still in the socket (RFC 9112 9.5, 9.6).
-        """
-        sock: socket.socket | None = self.transport.get_extra_info("socket") if self.transport is not None else None
         try:
-            while sock is not None and (self._waiter is not None or self._body is not None):
-                if data := os.read(sock.fileno(), 65536):
+            for data in unread(transport):
+                if data:
                     self._dispatch(self.parser.receive(data, len(data)))
                 elif self._body is not None:
                     self._dispatch(self.parser.eof())
-                else:
+                    return
+                if not data or (self._waiter is None and self._body is None):
                     return
         except (OSError, ProtocolError):
             pass
@@ -416,8 +419,8 @@ class Http1Connection(Stream):
 
     def _rearm(self) -> None:
         """The peer has just done something: its time to do the next thing begins.  None is set while it has to wait for us."""
-        waits = self.sending and self.writable
-        self.deadline = self.total_at if waits else min(monotonic() + self._timeouts().read, self.total_at)
+        waits, timeouts = self.sending and self.writable, self._timeouts()
+        self.deadline = self.total_at if waits else min(timeouts.after(monotonic(), timeouts.read), self.total_at)
         if self.deadline < self.watch.next_at:
             self.watch.arm(self.deadline)
 

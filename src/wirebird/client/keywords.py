@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .auth import AuthLike
     from .retry import Retry
 
-__all__ = ["BodyOptions", "GetOptions", "MoreOptions"]
+__all__ = ["BodyOptions", "GetOptions", "HandshakeOptions", "MoreOptions"]
 
 
 class MoreOptions(TypedDict, total=False):
@@ -49,3 +49,18 @@ class GetOptions(MoreOptions, total=False):
     timeouts: Timeouts | None
     follow: bool | None
     http2: bool
+
+
+class HandshakeOptions(TypedDict, total=False):
+    """The keywords of `get` that have a meaning for the handshake of a WebSocket, but for those that it names itself."""
+
+    headers: HeadersLike | None
+    params: ParamsLike | None
+    verify: bool
+    ssl: _ssl.SSLContext | None
+    timeouts: Timeouts | None
+    cookies: Mapping[str, str] | None
+    max_redirects: int | None
+    auth: AuthLike | Literal[False] | None
+    proxy: ProxyLike | None
+    retries: Retry | int | None

@@ -63,6 +63,12 @@ class NetrcAuth:
             if newer is not None and newer != value:
                 yield _with_credentials(request, newer)
 
+    def credentials(self, host: str) -> str | None:
+        """The value of `Authorization` for `host`, None if there is none.  Raises `UsageError` for a file that cannot be used."""
+        if self._entries is None or self._has_changed():
+            self._read()
+        return self._look_up(host)
+
     def _look_up(self, host: str) -> str | None:
         """The value of `Authorization` for `host`."""
         entries = self._entries or {}

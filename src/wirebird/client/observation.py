@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
 from ..models.redaction import printable
-from .exchange import ConnectionInfo, Exchange, Observer
+from .exchange import STEPS, ConnectionInfo, Exchange, Observer
 from .response import HttpResponse
 
 if TYPE_CHECKING:
@@ -84,9 +84,12 @@ class Observation:
     # -- told by the transport -----------------------------------------------------------------------------------------
 
     def mark(self, phase: str) -> None:
-        """A phase is over."""
+        """A phase is over, or a step within one is."""
         exchange = self._exchange
         if exchange is None or "done" in exchange.marks:
+            return
+        if phase in STEPS:
+            self._hand_on("step", phase)
             return
         exchange.marks[phase] = monotonic()
         if phase == "sent" and isinstance(exchange.request.body, bytes):
@@ -106,6 +109,7 @@ class Observation:
         self._began = now
         if "queued" not in exchange.marks:
             self.mark("queued")
+        self.mark("ready")
         if isinstance(exchange.request.body, bytes) and exchange.request.body:
             self._hand_on("request_data", exchange.request.body)
 
@@ -174,7 +178,7 @@ class Observation:
         for observer in self._observers:
             self._call(observer, observer, phase)
 
-    def _hand_on(self, method: str, data: bytes) -> None:
+    def _hand_on(self, method: str, data: str | bytes) -> None:
         for observer in self._observers:
             if (taker := getattr(observer, method, None)) is not None:
                 self._call(observer, taker, data)

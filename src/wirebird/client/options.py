@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ..net.timeouts import Timeouts
 
 if TYPE_CHECKING:
+    from ..models.limits import Limits
     from ..net.proxy import Proxy
     from ..net.proxy_environment import EnvironmentProxies
     from ..protocol.codings import CodingLimits
     from .auth import Auth
     from .retry import Retry
+    from .websocket_offer import Offer
 
 __all__ = ["Options"]
 
@@ -25,8 +27,10 @@ class Options:
     """The settings of one request: the client's, unless the call said otherwise.
 
     What they mean is documented at `HTTPClient` and its `request`.  `cookies` are the call's own and `auth` its credentials,
-    meant for the origin that it names and no other.  `proxy` chooses for each hop, None for none; `retries` is the policy, None
-    to send once; `coding_limits` take the place of the usual ones.
+    meant for the origin that it names and no other, as is `server_hostname`, the name to verify and to send as SNI.  `proxy`
+    chooses for each hop, None for none; `retries` is the policy, None to send once; `coding_limits` take the place of the usual
+    ones, and `limits` of the connector's; `http10` has the request say HTTP/1.0.  `upgrade` is what the request offers to switch
+    to, None for a request that stays with HTTP.
     """
 
     timeouts: Timeouts
@@ -40,7 +44,11 @@ class Options:
     proxy: Proxy | EnvironmentProxies | None = None
     retries: Retry | None = None
     coding_limits: CodingLimits | None = None
+    upgrade: Offer | None = None
+    server_hostname: str | None = None
+    limits: Limits | None = None
+    http10: bool = False
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""
-        return replace(self, cookies=None, auth=None)
+        return replace(self, cookies=None, auth=None, server_hostname=None)

@@ -234,14 +234,27 @@ class Reading:
 
     async def _piece(self) -> bytes:
         """The next piece, decoded; b"" at the end."""
+        while (piece := self._piece_now()) is None:
+            await self._arrival()
+        return piece
+
+    async def _arrival(self) -> None:
+        """Wait until more of the body is here.  Raises what ended it early."""
+        if self._incoming is not None:
+            await self._incoming.arrival()
+
+    def _piece_now(self) -> bytes | None:
+        """The next piece, decoded, without waiting: b"" at the end, None if it is yet to come, or never will."""
         if rest := self._take_rest():
             return rest
         decoder = self._piece_decoder()
         if decoder is None:
-            return await self._raw_piece()
+            return self._raw_now()
         try:
             while not (piece := decoder.pull()):
-                raw = await self._raw_piece()
+                raw = self._raw_now()
+                if raw is None:
+                    return None
                 if not raw:
                     if decoder.received:
                         decoder.finish()
@@ -258,11 +271,16 @@ class Reading:
         return error.locate(self.request.destination.authority, "reading the body")
 
     async def _raw_piece(self) -> bytes:
+        while (piece := self._raw_now()) is None:
+            await self._arrival()
+        return piece
+
+    def _raw_now(self) -> bytes | None:
         body, self._body = self._body, None
         if body is not None:  # it is here already; what matters is that it is given out once
             return body
         incoming = self._incoming
-        return await incoming.next() if incoming is not None else b""
+        return incoming.take() if incoming is not None else b""
 
     def _piece_decoder(self) -> Decoder | None:
         try:

@@ -12,6 +12,7 @@ that became shorter is an error, after which the connection is of no use.
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -122,10 +123,10 @@ class IteratorSource:
 class FileSource:
     """An open file, from the position it had at first; read in a thread if it is one of the operating system's.
 
-    A text file is sent as UTF-8, and its size is not known.
+    A text file is sent in `encoding`, and its size is not known.
     """
 
-    def __init__(self, file: Any, name: str) -> None:
+    def __init__(self, file: Any, name: str, encoding: str = "utf-8") -> None:
         if getattr(file, "closed", False):
             raise UsageError(f"{name} is a closed file", argument=name)
         if callable(readable := getattr(file, "readable", None)) and not readable():
@@ -134,6 +135,8 @@ class FileSource:
         self._file = file
         self._name = name
         self._text = hasattr(file, "encoding")
+        self._encoding = encoding
+        self._encoder: codecs.IncrementalEncoder | None = None  # one for the whole file: some begin with a byte order mark
         seekable = getattr(file, "seekable", None)
         self._seekable = bool(seekable()) if callable(seekable) else hasattr(file, "seek") and hasattr(file, "tell")
         self.live = self._text or not self._seekable
@@ -170,9 +173,20 @@ class FileSource:
         if self._start is None and self._seekable:
             self._start = self._file.tell()
 
+    def rewind(self) -> None:
+        """Go back to the beginning of what is sent, if the file can seek."""
+        self.mark()
+        if self._seekable:
+            self._file.seek(self._start)
+        self._encoder = None
+
     def promise(self, size: int) -> None:
         """Give `size` bytes next time, whatever the length is now."""
         self._promised = size
+
+    def is_spent(self) -> bool:
+        """Whether it was read, or begun, and cannot be read again."""
+        return (self._started and not self._seekable) or bool(getattr(self._file, "closed", False))
 
     def replayable(self) -> bool:
         return self._seekable and not getattr(self._file, "closed", False)
@@ -188,8 +202,7 @@ class FileSource:
             await asyncio.wait([self._reading])
         size = self.size() if self._promised is None else self._promised
         self._promised = None
-        if self._seekable:
-            self._file.seek(self._start)
+        self.rewind()
         sent = 0
         while size is None or sent < size:
             self._check_turn(turn)
@@ -220,10 +233,20 @@ class FileSource:
             self._check_open()
             raise
         if isinstance(block, str):
-            return field_bytes(block, self._name)
+            return self._encoded(block)
         if not isinstance(block, (bytes, bytearray, memoryview)):
             raise UsageError(f"{self._name} is a file that gives {type(block).__name__}, not bytes", argument=self._name)
         return block if type(block) is bytes and len(block) <= size else bytes(block[:size])
+
+    def _encoded(self, text: str) -> bytes:
+        if self._encoding == "utf-8":
+            return field_bytes(text, self._name)
+        if self._encoder is None:
+            self._encoder = codecs.getincrementalencoder(self._encoding)()
+        try:
+            return self._encoder.encode(text)
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{self._name} must be text that {self._encoding} can encode", argument=self._name) from error
 
     async def close(self) -> None:
         if self._reading is not None and self._is_busy():

@@ -54,6 +54,9 @@ def encode_head(request: Request, detour: Detour | None = None) -> tuple[bytes, 
             raise
         raise UsageError(f"the body of a request must be bytes, a Body or None, not {type(body).__name__}", argument="body")
     length, framing = request_framing(request.method, headers, size)
+    minor = 0 if getattr(request.options, "http10", False) else 1
+    if not minor and length == CHUNKED:
+        raise UsageError("HTTP/1.0 has no chunks, and the length of the body is not known", argument="data")
     where = request.destination
     target = where.target
     if "host" in headers:
@@ -71,7 +74,7 @@ def encode_head(request: Request, detour: Detour | None = None) -> tuple[bytes, 
             fields = _fields(pairs)
         except TypeError:  # not hashable, so not text either
             fields = encode_fields(pairs)
-    return b"".join((request_line(request.method, target), fields, framing, b"\r\n")), length
+    return b"".join((request_line(request.method, target, minor), fields, framing, b"\r\n")), length
 
 
 @lru_cache(maxsize=256)
@@ -138,7 +141,9 @@ class Transport:
         replaced by another idle one, or a slot is reserved already.  `observed` is told how it goes.
         """
         options: Options = request.options
-        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy)
+        switching = options.upgrade is not None
+        name = options.server_hostname
+        route = self.connector.route(request.destination, options.ssl, options.verify, options.proxy, switching, name)
         head, length = encode_head(request, route.detour)
         try:
             while True:
@@ -202,9 +207,11 @@ class Transport:
             observed.written(connection, head, now)
         total_at = request.deadline
         # While a body is sent, the peer owes nothing but to take it.
-        first = total_at if body is not None else min(now + options.timeouts.read, total_at)
+        first = total_at if body is not None else min(options.timeouts.after(now, options.timeouts.read), total_at)
         connection.sending = body is not None
-        connection.begin(method, whole, waiter, request, now, first, total_at)
+        if options.limits is not None:
+            connection.parser.limit_to(options.limits)
+        connection.begin(method, whole, waiter, request, now, first, total_at, options.upgrade is not None)
         if body is None and observed is not None:
             observed.mark("sent")
         upload = None

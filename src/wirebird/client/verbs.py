@@ -16,17 +16,12 @@ from .plain import PlainGet
 from .response import HttpResponse
 
 if TYPE_CHECKING:
-    import os
-
     from yarl import URL
 
     from ..net.proxy import ProxyLike
     from .auth import AuthLike
-    from .download import Download
-    from .keywords import BodyOptions, GetOptions, MoreOptions
-    from .progress import Progress
+    from .keywords import BodyOptions, MoreOptions
     from .retry import Retry
-    from .sse import EventStream
 
 __all__ = ["Stream", "Verbs"]
 
@@ -351,111 +346,9 @@ class Verbs:
             **more,
         )
 
-    async def download(
-        self,
-        url: str | URL,
-        path: str | os.PathLike[str],
-        *,
-        resume: bool = True,
-        progress: Progress | bool | None = None,
-        digest: str | None = None,
-        size: int | None = None,
-        overwrite: bool | None = None,
-        attempts: int = 5,
-        fsync: bool = False,
-        **options: Unpack[GetOptions],
-    ) -> Download:
-        """GET `url` into the file `path`, which is there when it is complete and right, and not before.
-
-        What is not complete is in `path` with `.part` behind it, with a small record of what it is a part of (`.part.json`).
-
-        path       where the file goes; in a folder that is there, under the last segment of `url`, whatever a redirect or the
-                   server says
-        resume     go on with what an earlier call has left, if the server confirms that the file is the same
-        progress   a function of the bytes done and the bytes in all (None if not known), called ten times a second at the most;
-                   a `ProgressBar`; or True for one
-        digest     `"sha256:…"`, in hexadecimal, of the file that is expected, or `"sha256"` to have it computed; any algorithm
-                   that `hashlib` guarantees
-        size       the length in bytes that is expected
-        overwrite  replace a file that is there; None: if `path` named it, but not in a folder
-        attempts   how many times in a row a transfer that was cut may bring nothing new before its error is raised
-        fsync      have the operating system write all to the disk before the file appears
-        options    as for `get`; `request_timeout` bounds each request until its head is there
-
-        Raises `StatusError` for any status but 2xx, `CorruptBody` where size or digest (also that of `Repr-Digest` and
-        `Content-Digest`, RFC 9530) differ, after which what came is in `path` with `.corrupt` behind it; `UsageError` if the file
-        is being downloaded already; `FileExistsError` and any other `OSError` of the file system; and what `request` and
-        `HttpResponse.iter_bytes` raise.
-        """
-        from .download import fetch
-
-        return await fetch(
-            self,  # type: ignore[arg-type]
-            url,
-            path,
-            resume=resume,
-            progress=progress,
-            digest=digest,
-            size=size,
-            overwrite=overwrite,
-            attempts=attempts,
-            fsync=fsync,
-            options=options,
-        )
-
     def stream(self, method: str, url: str | URL, **options: Any) -> Stream:
         """`async with client.stream("GET", url) as response`: `request` as a context manager and nothing else."""
         return Stream(self.request(url, method, **options))
-
-    def events(
-        self,
-        url: str | URL,
-        method: str = "GET",
-        *,
-        last_event_id: str = "",
-        reconnect: bool | None = None,
-        max_reconnects: int | None = None,
-        reconnection_time: float = 3.0,
-        max_wait: float = 60.0,
-        heartbeat: float | None = None,
-        max_line: int = 4_194_304,
-        max_event: int = 16_777_216,
-        follow: bool = True,
-        **options: Any,
-    ) -> EventStream:
-        """Server-Sent Events: `async for event in client.events(url)`, or `async with` it, which connects at once.
-
-        last_event_id      sent as `Last-Event-ID`: where an earlier stream ended
-        reconnect          ask again when the stream ends or breaks; None is True for GET and False for other methods, which would
-                           do again what they did.  The first connection must succeed
-        max_reconnects     so many in a row that bring nothing; None for no limit
-        reconnection_time  seconds before the next connection, unless the server says `retry`; doubled while they bring nothing
-        max_wait           seconds that it is never longer, whatever the server says
-        heartbeat          seconds without a byte, be it a comment, after which the connection is given up for dead; None is
-                           `sock_read` of the time limits
-        max_line, max_event  bytes of one line, characters of the data lines of one event
-        follow             redirects, True here
-        options            the keywords of `request`, data and json for a POST among them
-
-        204 ends the stream.  Raises `UsageError` for a bad argument; in iteration `StatusError` for any status but 200 (after the
-        first connection 408, 425, 429, 500, 502, 503 and 504 are asked again), `InvalidResponse` for a body that is not
-        `text/event-stream`, `LimitExceeded`, and without `reconnect` what ended the body early.
-        """
-        from ..protocol.sse import EventParser
-        from .sse import EventStream, Reconnection
-
-        call = self.request(url, method, follow=follow, **options)
-        return EventStream(
-            self,  # type: ignore[arg-type]
-            call.method,
-            url,
-            call.given,
-            EventParser(max_line, max_event, last_event_id),
-            Reconnection(reconnection_time, max_wait),
-            reconnect=reconnect,
-            max_reconnects=max_reconnects,
-            heartbeat=heartbeat,
-        )
 
 
 class Stream:

@@ -154,14 +154,17 @@ def parse_response_cookies(set_cookie_values: Iterable[str]) -> SimpleCookie:
     return jar
 
 
-def add_morsel(jar: SimpleCookie, name: str, value: str, attributes: dict[str, str | bool]) -> None:
-    """Put one cookie into `jar`, or leave it out if `http.cookies` cannot hold it (newer versions refuse a TAB)."""
+def add_morsel(jar: SimpleCookie, name: str, value: str, attributes: dict[str, str | bool], plain: str | None = None) -> None:
+    """Put one cookie into `jar`, or leave it out if `http.cookies` cannot hold it (newer versions refuse a TAB).
+
+    `plain` is the value without its quotes, if the Morsel is to have it so.
+    """
     from http.cookies import CookieError, Morsel
 
     morsel: Morsel[str] = Morsel()
     try:
         # Not `set()`, which refuses names that browsers and servers use, such as `a[1]`.
-        morsel.__setstate__({"key": name, "value": value, "coded_value": value})  # type: ignore[attr-defined]
+        morsel.__setstate__({"key": name, "value": value if plain is None else plain, "coded_value": value})  # type: ignore[attr-defined]
         for key, argument in attributes.items():
             morsel[key] = argument
     except CookieError:

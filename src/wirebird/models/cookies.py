@@ -75,6 +75,17 @@ class Cookie:
     host_only: bool = True
     created: int = field(default=0, compare=False)
 
+    def attributes(self) -> dict[str, str | bool]:
+        """The attributes by their names in `http.cookies`, those that it has; a Domain only if it goes to the hosts below too."""
+        found: dict[str, str | bool] = {"path": self.path}
+        if not self.host_only:
+            found["domain"] = self.domain
+        if self.expires is not None:
+            found["expires"] = format_http_date(max(0.0, min(self.expires, _LAST_SECOND)))
+        if self.same_site is not None:
+            found["samesite"] = self.same_site
+        return found | {key: True for key, on in (("secure", self.secure), ("httponly", self.http_only)) if on}
+
     def __repr__(self) -> str:
         # A cookie is a credential: its value has no place in a log.
         words = [f"{self.name}=({len(self.value)} characters)", f"{'' if self.host_only else '*.'}{self.domain}{self.path}"]
@@ -216,7 +227,7 @@ class CookieJar:
             raise InvalidHeader(f"domain {domain!r} has no hosts below it that may share a cookie", argument="domain")
         when = None if expires is None else float(expires)
         cookie = Cookie(name, value, host, path, when, bool(secure), bool(http_only), site, bool(host_only))
-        if not _keeps_promise(cookie):
+        if not keeps_promise(cookie):
             raise InvalidHeader(f"name {name!r} asks for secure, and __Host- for host_only and path '/' too", argument="name")
         return self._keep(cookie)
 
@@ -312,15 +323,7 @@ class CookieJar:
 
         hosts: dict[str, SimpleCookie] = {}
         for cookie in self._cookies.values():
-            attributes: dict[str, str | bool] = {"path": cookie.path}
-            if not cookie.host_only:
-                attributes["domain"] = cookie.domain
-            if cookie.expires is not None:
-                attributes["expires"] = format_http_date(max(0.0, min(cookie.expires, _LAST_SECOND)))
-            if cookie.same_site is not None:
-                attributes["samesite"] = cookie.same_site
-            attributes.update({key: True for key, on in (("secure", cookie.secure), ("httponly", cookie.http_only)) if on})
-            add_morsel(hosts.setdefault(cookie.domain, SimpleCookie()), cookie.name, cookie.value, attributes)
+            add_morsel(hosts.setdefault(cookie.domain, SimpleCookie()), cookie.name, cookie.value, cookie.attributes())
         return hosts
 
     # --- as text ---
@@ -452,7 +455,7 @@ def _is_time(value: object) -> bool:
         return False
 
 
-def _keeps_promise(cookie: Cookie) -> bool:
+def keeps_promise(cookie: Cookie) -> bool:
     """Whether a cookie is what the prefix of its name says (RFC 6265bis 4.1.3); case does not matter, as servers ignore it."""
     prefix = cookie.name[:9].lower()
     if prefix.startswith("__host-"):
@@ -479,7 +482,7 @@ def _read_cookie(row: Any) -> Cookie | None:
         and (cookie.expires is None or _is_time(cookie.expires))
         and (cookie.same_site is None or cookie.same_site in ("Strict", "Lax", "None"))
         and (cookie.host_only or not _is_address(cookie.domain))
-        and _keeps_promise(cookie)
+        and keeps_promise(cookie)
     )
     if not sound:
         return None

@@ -23,6 +23,7 @@ from ..errors import InvalidHeader, InvalidURL, UsageError
 __all__ = [
     "Destination",
     "ParamsLike",
+    "as_http",
     "basic_credentials",
     "basic_value",
     "check_host",
@@ -108,6 +109,12 @@ def parse_url(url: str | URL, argument: str = "url") -> URL:
     except (ValueError, TypeError) as error:
         why = "" if "@" in str(error) else f" ({error})"
         raise InvalidURL(f"{argument} is not a URL: {_shown(url)}{why}", argument=argument) from None
+
+
+def as_http(url: URL) -> URL:
+    """A ws or wss URL as the http or https URL that its handshake is a request for (RFC 6455 3); any other as it is."""
+    scheme = {"ws": "http", "wss": "https"}.get(url.scheme)
+    return url if scheme is None else url.with_scheme(scheme)
 
 
 def join_url(base: URL, reference: str | URL, argument: str = "url") -> URL:

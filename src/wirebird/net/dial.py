@@ -15,11 +15,11 @@ import os
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..errors import ConnectError, ConnectTimeout, TLSError, UsageError
 from .resolver import literal_address
-from .tls import server_name
+from .tls import check_pin, server_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,6 +104,8 @@ async def dial(
     names: NameCache,
     connect_to: Mapping[tuple[str, int], tuple[str, int]] | None = None,
     happy_eyeballs_delay: float | None = 0.25,
+    interleave: int = 1,
+    socket_factory: Callable[[AddrInfo], socket.socket] | None = None,
     timeout: float | None = None,
     mark: Callable[[str], object] | None = None,
 ) -> tuple[asyncio.Transport, _P]:
@@ -111,8 +113,10 @@ async def dial(
 
     `connect_to` (see `read_connect_to`) sends the TCP connection elsewhere; name, SNI and certificate check stay those of
     `target`.  `happy_eyeballs_delay`: seconds before the next address is tried beside the last; None tries one after the other.
+    `interleave`: addresses of the first family before one of the other is tried.  `socket_factory` makes sockets, of addresses.
     `timeout`: seconds for all of it, None or 0 for no limit.  `mark` is called with the name of each step that is done: `dns` (if
-    there was a name to resolve), `connect` and `tls`.  Raises `UsageError` if TLS is wanted with what is no name.
+    there was a name to resolve), `connect` and `tls`; and before with how the name is resolved, see `NameCache.lookup`.  Raises
+    `UsageError` if TLS is wanted with what is no name.
     """
     name = ""
     if target.context is not None:
@@ -124,7 +128,7 @@ async def dial(
         async with scope:
             if target.uds is None:
                 host, port = (connect_to or {}).get((target.host.lower(), target.port), (target.host, target.port))
-                remote = await names.lookup(host, port)
+                remote = await names.lookup(host, port, mark)
                 local = await names.lookup(*target.local_addr) if target.local_addr is not None else None
                 if mark is not None and literal_address(host, port) is None:
                     mark("dns")
@@ -134,7 +138,10 @@ async def dial(
                     return marked(mark, "connect", await _connect_unix(loop, factory, target.uds, target.peer))
                 transport, threshold = await _connect_unix(loop, _Threshold, target.uds, target.peer)
             else:
-                sock = await _connect_tcp(loop, remote, local, happy_eyeballs_delay, target.peer)
+                race: dict[str, Any] = {"happy_eyeballs_delay": happy_eyeballs_delay or None, "interleave": interleave}
+                if socket_factory is not None:
+                    race["socket_factory"] = socket_factory
+                sock = await _connect_tcp(loop, remote, local, race, target.peer)
                 if target.context is None:
                     return marked(mark, "connect", await _adopt(loop, factory, sock, target.peer))
                 transport, threshold = await _adopt(loop, _Threshold, sock, target.peer)
@@ -193,6 +200,7 @@ async def start_tls(
         # closed transport.  TLS 1.3 servers refuse a client's certificate after the handshake: if that is here already, say so.
         if secured is None or secured.is_closing() or threshold.lost:
             raise _tls_error(threshold.error or ConnectionResetError(), peer) from threshold.error
+        check_pin(context, secured.get_extra_info("ssl_object"), peer)
         protocol = factory()
         threshold.hand_over(secured, protocol)
         return secured, protocol
@@ -241,7 +249,7 @@ async def _connect_tcp(
     loop: asyncio.AbstractEventLoop,
     remote: list[AddrInfo],
     local: list[AddrInfo] | None,
-    delay: float | None,
+    race: dict[str, Any],
     peer: str,
 ) -> socket.socket:
     """A socket connected to the first of `remote` that answers."""
@@ -250,9 +258,7 @@ async def _connect_tcp(
     task = cast("asyncio.Task[object]", asyncio.current_task())
     cancels = task.cancelling()
     try:
-        sock = await aiohappyeyeballs.start_connection(
-            remote, local_addr_infos=local, happy_eyeballs_delay=delay or None, interleave=1, loop=loop
-        )
+        sock = await aiohappyeyeballs.start_connection(remote, local_addr_infos=local, loop=loop, **race)
     except (OSError, RuntimeError) as exc:  # uvloop: RuntimeError for a file descriptor in use
         raise _connect_error(exc, peer, [info[4][0] for info in remote]) from exc
     if task.cancelling() > cancels:

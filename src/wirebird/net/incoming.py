@@ -119,6 +119,7 @@ class Incoming:
         "chunk_ends",
         "complete",
         "error",
+        "patient",
         "paused",
         "received",
         "total_at",
@@ -140,6 +141,7 @@ class Incoming:
         self.paused = False
         self.complete = False
         self.error: BaseException | None = None
+        self.patient = False  # whether a reader may give up waiting, and come back
         self.trailers = b""
         self.received = 0
         self.unwanted = False
@@ -242,12 +244,16 @@ class Incoming:
 
     async def next(self) -> bytes:
         """The next piece as it arrived, b"" at the end.  Raises what ended the body early, after what came before it."""
+        while (piece := self.take()) is None:
+            await self.arrival()
+        return piece
+
+    def take(self) -> bytes | None:
+        """The next piece if it is here, b"" at the end, None if it is yet to come, or never will."""
         if self._collecting and (self._pieces or not self.complete):
             raise self.error or BodyConsumed("the body is being read whole")
-        while not self._pieces:
-            if self.complete:
-                return b""
-            await self._wait()
+        if not self._pieces:
+            return b"" if self.complete else None
         first = self._pieces.popleft()
         piece = first.finish() if isinstance(first, Landing) else first
         self._buffered -= len(piece)
@@ -302,7 +308,7 @@ class Incoming:
             self.paused = False
             connection.resume()
         while not self.complete:
-            await self._wait()
+            await self.arrival()
             if max_size is not None and self._buffered > max_size:
                 raise self._too_large(max_size)
         if max_size is not None and self._buffered > max_size:
@@ -323,7 +329,8 @@ class Incoming:
         self.error = error
         return error
 
-    async def _wait(self) -> None:
+    async def arrival(self) -> None:
+        """Wait until something has arrived.  Raises what ended the body early."""
         if self.error is not None:
             raise self.error
         connection = self._connection
@@ -337,7 +344,7 @@ class Incoming:
             await waiter
         except asyncio.CancelledError:
             self._readers -= 1
-            if not self._readers:
+            if not self._readers and not self.patient:
                 self.drop(asyncio.CancelledError())  # the rest would arrive for nobody
             raise
         self._readers -= 1

@@ -80,7 +80,7 @@ class Ticket:
         self.future = future
         self.timeouts = timeouts
         self.total_at = total_at
-        self.deadline = min(now + (timeouts.pool_acquire or NEVER), total_at)
+        self.deadline = min(timeouts.after(now, timeouts.pool), total_at)
 
     def grant(self, connection: Any) -> None:
         """It is this ticket's turn."""
@@ -92,7 +92,7 @@ class Ticket:
         if not self.pool.withdraw(self):
             return  # served, in the same sweep
         kind: type[TimeoutError] = PoolTimeout
-        limit = self.timeouts.pool_acquire
+        limit: float | None = self.timeouts.pool
         if now >= self.total_at:
             kind, limit = RequestTimeout, self.timeouts.request_timeout
         message = f"no connection became free {within(limit)}"
@@ -381,7 +381,7 @@ class SmartPool:
     async def wait(self, key: str, timeouts: Timeouts, total_at: float = NEVER) -> Any | None:
         """Wait for a connection, or for None, which stands for a reserved slot.
 
-        Raises `PoolTimeout` after `timeouts.pool_acquire`, `RequestTimeout` at `total_at`.
+        Raises `PoolTimeout` after `timeouts.pool`, `RequestTimeout` at `total_at`.
         """
         future: asyncio.Future[Any] = self.loop.create_future()
         ticket = Ticket(self, key, future, timeouts, monotonic(), total_at)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from yarl import URL
 
 from ..errors import InvalidHeader, InvalidURL, UsageError
-from ..models.headers import check_value
+from ..models.headers import HeadersLike, HttpHeaders, check_value, encode_fields
 from ..models.url import basic_value, destination, parse_url
 from ..protocol.socks5 import check_credential
 from .dial import peer_name
@@ -36,10 +36,11 @@ _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 class Proxy:
     """A proxy, and the credentials for it.
 
-    host  its URL: `http://`, `https://`, `socks5://` (names are resolved here) or `socks5h://` (the proxy resolves them).
-          `host:port` alone means http.  The port may be left out: 80, 443, or 1080 for SOCKS
+    host     its URL: `http://`, `https://`, `socks5://` (names are resolved here) or `socks5h://` (the proxy resolves them).
+             `host:port` alone means http.  The port may be left out: 80, 443, or 1080 for SOCKS
     auth  `"user:password"`; or they are in the URL, percent-encoded
     ssl   the `ssl.SSLContext` for an https proxy, whose certificate is otherwise verified against the system's authorities
+    headers  sent along where it is asked for a tunnel; `Proxy-Authorization` among them also with the requests that it forwards
 
     The certificate of an https proxy is verified by the proxy's own host name.  Only `ssl` can change that: `verify=False` and
     the contexts of requests and connectors are about origins.  Raises `UsageError` for what is no proxy.
@@ -51,8 +52,16 @@ class Proxy:
     user: str
     password: str
     ssl: _ssl.SSLContext | None
+    headers: tuple[tuple[str, str], ...]
 
-    def __init__(self, host: str | URL, auth: str | None = None, *, ssl: _ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        host: str | URL,
+        auth: str | None = None,
+        *,
+        ssl: _ssl.SSLContext | None = None,
+        headers: HeadersLike | None = None,
+    ) -> None:
         scheme, url = _read_url(host)
         given = _read_auth(auth) if auth is not None else None
         if url.raw_user is not None or url.raw_password is not None:
@@ -68,7 +77,8 @@ class Proxy:
             raise UsageError(f"ssl is for https proxies, not for {scheme}", argument="ssl")
         where = _destination(url)
         port = url.explicit_port
-        values = (scheme, where.host, _PORTS[scheme] if port is None else port, user, password, ssl)
+        fields = _read_headers(scheme, headers) if headers is not None else ()
+        values = (scheme, where.host, _PORTS[scheme] if port is None else port, user, password, ssl, fields)
         for name, value in zip(self.__slots__, values, strict=True):
             object.__setattr__(self, name, value)
 
@@ -92,7 +102,10 @@ class Proxy:
 
     @property
     def credentials(self) -> str | None:
-        """The value of `Proxy-Authorization` (RFC 7617), None without user and password."""
+        """The value of `Proxy-Authorization`: that of `headers`, or of user and password (RFC 7617); None without any."""
+        for name, value in self.headers:
+            if name.lower() == "proxy-authorization":
+                return value
         return basic_value(self.user, self.password) if self.user or self.password else None
 
     def choose(self, where: Destination) -> Proxy | None:
@@ -141,6 +154,17 @@ def _parse(rest: str) -> URL:
 
 def _destination(url: URL) -> Destination:
     return destination(url.with_user(None), "host")
+
+
+def _read_headers(scheme: str, headers: HeadersLike) -> tuple[tuple[str, str], ...]:
+    if scheme in ("socks5", "socks5h"):
+        raise UsageError(f"headers are for http and https proxies, not for {scheme}", argument="headers")
+    try:
+        fields = tuple(HttpHeaders(headers).items())
+    except (TypeError, ValueError):
+        raise UsageError("headers must be a mapping or pairs of str", argument="headers") from None
+    encode_fields(fields)
+    return fields
 
 
 def _read_auth(auth: object) -> tuple[str, str]:

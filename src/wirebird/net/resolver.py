@@ -152,7 +152,7 @@ class NameCache:
     `resolver`: any `Resolver`; None makes a `DefaultResolver`, which `close` then closes (a given one is the caller's).
     `ttl`: seconds an answer is kept, None for ever, 0 not at all (concurrent callers still share one look-up).
     `use_cache`: False asks the resolver every time.  `max_entries`: names kept, the oldest goes first.
-    `clock`: monotonic seconds.
+    `family`: `AF_INET` or `AF_INET6` for addresses of that family only.  `clock`: monotonic seconds.
     """
 
     def __init__(
@@ -162,6 +162,7 @@ class NameCache:
         ttl: float | None = 10.0,
         use_cache: bool = True,
         max_entries: int = 1024,
+        family: int = socket.AF_UNSPEC,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if resolver is not None and not (
@@ -175,6 +176,7 @@ class NameCache:
         self._ttl = ttl
         self._use_cache = use_cache
         self._max_entries = max_entries
+        self._family = family
         self._clock = clock
         # A resolver may answer with another port, so the port is part of the question.
         self._entries: dict[tuple[str, int], _Entry] = {}
@@ -188,21 +190,36 @@ class NameCache:
         """How many names are remembered, the expired ones among them until they are asked for or pushed out."""
         return len(self._entries)
 
-    async def lookup(self, host: str, port: int) -> list[AddrInfo]:
-        """The addresses of `host` as `getaddrinfo` tuples for TCP, never empty; `DNSError` with the cause if there are none."""
+    async def lookup(self, host: str, port: int, mark: Callable[[str], object] | None = None) -> list[AddrInfo]:
+        """The addresses of `host` as `getaddrinfo` tuples for TCP, never empty; `DNSError` with the cause if there are none.
+
+        `mark` is told how they are had: `dns_hit` if they are remembered, or somebody else is asking already; else `dns_miss`,
+        if there is a cache, and `dns_ask`.
+        """
         literal = literal_address(host, port)
         if literal is not None:
             return [literal]
         _check_host(host)
         if not self._use_cache:
+            if mark is not None:
+                mark("dns_ask")
             return _Entry(await self._ask(host, port), None).addresses()
         key = (host.lower(), port)
         entry = self._entries.get(key)
         if entry is not None:
             if entry.deadline is None or self._clock() < entry.deadline:
+                if mark is not None:
+                    mark("dns_hit")
                 return entry.addresses()
             del self._entries[key]
+        if mark is not None:
+            for step in ("dns_hit",) if key in self._flights else ("dns_miss", "dns_ask"):
+                mark(step)
         return await self._join(key, host, port)
+
+    def forget(self, host: str, port: int) -> None:
+        """Forget the answer for one name; a look-up on its way goes on."""
+        self._entries.pop((host.lower(), port), None)
 
     def clear(self) -> None:
         """Forget every answer; look-ups on their way go on."""
@@ -264,8 +281,10 @@ class NameCache:
         """The resolver's answer, by family."""
         try:
             try:
-                answers = await self.resolver.resolve(host, port, socket.AF_UNSPEC)
+                answers = await self.resolver.resolve(host, port, self._family)
             except (NotImplementedError, ValueError):
+                if self._family != socket.AF_UNSPEC:
+                    raise
                 # A resolver that knows single families only says so in one of these ways.
                 answers = await self.resolver.resolve(host, port, socket.AF_INET)
             found = [_read_answer(answer, port) for answer in answers]

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from math import inf
+from math import ceil, inf
 from time import monotonic
 from typing import Protocol
 
-from ..errors import ReadTimeout, RequestTimeout
+from ..errors import ReadTimeout, RequestTimeout, UsageError
 from ..models.numbers import check_number
 
 __all__ = ["NEVER", "Timeouts", "Watch", "Watched", "within"]
@@ -35,6 +35,10 @@ class Timeouts:
     pool_acquire     waiting for a free connection: `PoolTimeout`
     request_timeout  the call with its redirects and retries until the response head is there, and on through `content()`,
                      `text()` and `json()`; a body that is streamed is bounded by `sock_read` alone: `RequestTimeout`
+    connect          waiting for a free connection and the dial together: `PoolTimeout` or `ConnectTimeout`
+    whole_body       `request_timeout` bounds a body that is streamed as well, False
+    ceil_threshold   what is as long as this, or longer, ends at the next whole second of the clock, so that many that began at
+                     about the same time end at the same; None for never
 
     Raises `UsageError` for anything but None or a finite number that is not negative.
     """
@@ -43,11 +47,17 @@ class Timeouts:
     sock_read: float | None = 30
     pool_acquire: float | None = None
     request_timeout: float | None = 60
+    connect: float | None = None
+    whole_body: bool = False
+    ceil_threshold: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None:
+            if field.name == "whole_body":
+                if not isinstance(value, bool):
+                    raise UsageError(f"whole_body must be True or False, not {value!r}", argument="whole_body")
+            elif value is not None:
                 check_number(field.name, value, "None or seconds")
 
     @property
@@ -62,8 +72,15 @@ class Timeouts:
 
     @property
     def pool(self) -> float:
-        """`pool_acquire`, infinite for no limit."""
-        return self.pool_acquire or NEVER
+        """`pool_acquire`, or `connect` if that is less; infinite for no limit."""
+        return min(self.pool_acquire or NEVER, self.connect or NEVER)
+
+    def after(self, now: float, seconds: float) -> float:
+        """When `seconds` that begin to run `now` are over."""
+        deadline = now + seconds
+        if self.ceil_threshold is None or not self.ceil_threshold <= seconds < NEVER:
+            return deadline
+        return float(ceil(deadline))
 
     def exceeded(self, *, total: bool, peer: str, phase: str) -> RequestTimeout | ReadTimeout:
         """The error of a request whose time is over: that for all of it (`total`), or that for the peer's next bytes."""

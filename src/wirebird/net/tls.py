@@ -6,6 +6,7 @@ an empty SSL_CERT_FILE or SSL_CERT_DIR means the system's own store, not an empt
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import re
@@ -15,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from ..errors import UsageError
+from ..errors import CertificateMismatch, UsageError
 
-__all__ = ["context_serial", "server_name", "tls_context"]
+__all__ = ["check_pin", "context_serial", "pinned_context", "server_name", "tls_context"]
 
 # OpenSSL and the standard library read these while a context is built, so they are part of its configuration.
 _ENVIRONMENT = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
@@ -42,6 +43,8 @@ _is_name = re.compile(rf"{_LABEL}(?:\.{_LABEL})*").fullmatch
 
 _contexts: dict[_Configuration, ssl.SSLContext] = {}
 _serials: WeakKeyDictionary[ssl.SSLContext, int] = WeakKeyDictionary()
+_pinned: dict[bytes, ssl.SSLContext] = {}
+_pins: WeakKeyDictionary[ssl.SSLContext, bytes] = WeakKeyDictionary()
 _next_serial = itertools.count(1)
 _lock = threading.Lock()
 
@@ -86,6 +89,40 @@ def tls_context(
     if context is None:
         context = _contexts.setdefault(configuration, _build(configuration))
     return context
+
+
+def pinned_context(digest: bytes) -> ssl.SSLContext:
+    """A client context that accepts the one certificate whose SHA-256 digest is `digest`, whoever signed it for whatever name.
+
+    The same object for the same digest.  `check_pin` does the accepting, which no setting of a context can.  Raises `UsageError`
+    for what is not 32 bytes.
+    """
+    if not isinstance(digest, bytes) or len(digest) != 32:
+        raise UsageError("digest must be the 32 bytes of a SHA-256 digest", argument="digest")
+    with _lock:
+        context = _pinned.get(digest)
+        if context is None:
+            if len(_pinned) >= 1024:
+                _pinned.clear()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            context.set_alpn_protocols(["http/1.1"])
+            _pinned[digest] = context
+            _pins[context] = digest
+    return context
+
+
+def check_pin(context: ssl.SSLContext, tls: ssl.SSLObject | None, peer: str) -> None:
+    """Raise `CertificateMismatch` if `context` is a pinned one, and the certificate of the connection `tls` is another."""
+    expected = _pins.get(context) if _pins else None
+    if expected is None:
+        return
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    got = hashlib.sha256(certificate or b"").digest()
+    if got != expected:
+        message = f"the certificate of {peer} is not the pinned one: {got.hex()}"
+        raise CertificateMismatch(message, expected=expected, got=got, peer=peer, phase="handshaking")
 
 
 def context_serial(context: ssl.SSLContext) -> int:

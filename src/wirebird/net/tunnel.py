@@ -97,7 +97,7 @@ async def dial_through(
     scope = asyncio.timeout(limit)
 
     def mark_name(phase: str) -> None:
-        if mark is not None and phase == "dns":  # how the proxy itself was reached is a part of connecting
+        if mark is not None and phase.startswith("dns"):  # how the proxy itself was reached is a part of connecting
             mark(phase)
 
     async def reach(make: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
@@ -155,7 +155,7 @@ def _handshake(proxy: Proxy, host: str, port: int, limits: Limits) -> Handshake:
     if proxy.is_socks:
         return Socks5(host, port, proxy.user, proxy.password)
     # The zone of a link-local address means something on this machine only (RFC 6874 4).
-    return Connect(peer_name(host.partition("%")[0], port), proxy.credentials, limits)
+    return Connect(peer_name(host.partition("%")[0], port), proxy.credentials, limits, proxy.headers)
 
 
 def _mend(transport: asyncio.Transport) -> None:

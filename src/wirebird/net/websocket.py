@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WebSocket"]
 
+# Bytes of a message beyond which a copy of it costs more than writing it in pieces.
+_LONG = 16384
+
 
 class WebSocket:
     """An open WebSocket, as `client.websocket` gives it: messages both ways, an async iterator, an async context manager.
@@ -58,6 +61,7 @@ class WebSocket:
         subprotocol: str | None = None,
         deflate: Agreed | None = None,
         heartbeat: float | None = None,
+        ask_after: float | None = None,
         close_timeout: float = 10.0,
         max_size: int | None = 1024 * 1024,
         max_fragments: int = 131072,
@@ -71,7 +75,7 @@ class WebSocket:
         server         which role this side has
         deflate        what was agreed upon of permessage-deflate; None for no compression
         heartbeat      seconds of silence after which the peer is given up for gone; it is asked for a sign of life after half of
-                       them; None to wait for ever
+                       them, or after `ask_after`; None to wait for ever
         close_timeout  seconds that the peer has to answer a close, 10
         max_size       bytes of one message, after inflating, 1 MiB; None for no limit; else it is closed with 1009
         max_fragments  frames of one message
@@ -96,7 +100,13 @@ class WebSocket:
             auto_pong=auto_pong,
         )
         connection = WebSocketConnection(
-            stream.loop, stream.peer, protocol, heartbeat=heartbeat, close_timeout=close_timeout, max_queue=max_queue
+            stream.loop,
+            stream.peer,
+            protocol,
+            heartbeat=heartbeat,
+            ask_after=ask_after,
+            close_timeout=close_timeout,
+            max_queue=max_queue,
         )
         connection.take_over(stream)
         connection.begin(received)
@@ -161,13 +171,15 @@ class WebSocket:
     async def __anext__(self) -> Message:
         messages = self._messages
         if not messages:
-            await self._wait()
+            connection = self._connection
+            while not messages and not connection.ended:
+                await connection.news()
             if not messages:
-                if self._connection.failure is not None:
-                    raise self._connection.failure
+                if connection.failure is not None:
+                    raise connection.failure
                 raise StopAsyncIteration
         message = messages.popleft()
-        if not messages:
+        if not messages and self._connection.paused:
             self._connection.emptied()
         return message
 
@@ -179,27 +191,24 @@ class WebSocket:
         """
         messages = self._messages
         if not messages:
-            if timeout is None:
-                await self._wait()
-            else:
+            connection = self._connection
+            if timeout is not None:
                 await self._wait_for(timeout)
+            while not messages and not connection.ended:
+                await connection.news()
             if not messages:
-                raise self._connection.broken()
+                raise connection.broken()
         message = messages.popleft()
-        if not messages:
+        if not messages and self._connection.paused:
             self._connection.emptied()
         return message
-
-    async def _wait(self) -> None:
-        connection = self._connection
-        while not self._messages and not connection.ended:
-            await connection.wait()
 
     async def _wait_for(self, timeout: float) -> None:
         check_number("timeout", timeout, "None or seconds")
         try:
             async with asyncio.timeout(timeout) as scope:
-                await self._wait()
+                while not self._messages and not self._connection.ended:
+                    await self._connection.news()
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -236,10 +245,14 @@ class WebSocket:
         if (lock := self._fragments) is not None and lock.locked():
             async with lock:
                 pass  # what follows is one step
-        if connection.ended or connection.closing or connection.protocol.close_sent is not None:
+        protocol = connection.protocol
+        if connection.ended or connection.closing or protocol.close_sent is not None:
             raise connection.broken()
         transport: asyncio.Transport = connection.transport  # type: ignore[assignment]
-        transport.write(connection.protocol.message(data, compress=compress))
+        if connection.gathers and type(data) is bytes and len(data) > _LONG:
+            transport.writelines(protocol.message_pieces(data, compress=compress))
+        else:
+            transport.write(protocol.message(data, compress=compress))
         if not connection.writable or transport.is_closing():
             await connection.drain()
 

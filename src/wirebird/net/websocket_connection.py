@@ -14,6 +14,7 @@ time, because an unread rest would make the kernel break the connection, and the
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterator
 from os import urandom
@@ -28,13 +29,16 @@ from .stream import Stream
 if TYPE_CHECKING:
     from ..protocol.websocket import Protocol
 
-__all__ = ["WebSocketConnection", "masking_keys"]
+__all__ = ["WebSocketConnection", "gathers", "masking_keys"]
 
-# Bytes that are read at once: more would each time be memory fresh from the operating system.
-_WINDOW: Final = 65536
+# Bytes that are read at once: a message of 64 KiB with its head, but no more short ones than a processor's cache holds.
+_WINDOW: Final = 131072
 
 # A payload that lacks more than this is received in its final place.
 _LANDING: Final = 32768
+
+# Before these versions asyncio's own `writelines` held up no writer, however much was waiting (CVE-2024-12254).
+_SAFE: Final = sys.version_info >= (3, 13, 1) or (3, 12, 8) <= sys.version_info < (3, 13)
 
 # How long a connection that has failed is read for nobody, seconds.
 _LINGER: Final = 1.0
@@ -50,11 +54,17 @@ def masking_keys() -> Iterator[bytes]:
             yield block[at : at + 4]
 
 
+def gathers(kind: type[asyncio.WriteTransport]) -> bool:
+    """Whether transports of this kind write several pieces as one without joining them first, and can be relied on for it."""
+    return kind.writelines is not asyncio.WriteTransport.writelines and (_SAFE or not kind.__module__.startswith("asyncio."))
+
+
 class WebSocketConnection(Stream):
     """One WebSocket's transport.
 
     `messages` is the queue, `backlog` counts the bytes that came for it since it was empty.  `ended` says that there is nothing
-    more to receive, and `failure` why, None if it was closed in good order.
+    more to receive, and `failure` why, None if it was closed in good order.  `gathers` says that a long message
+    is better written in pieces.
     """
 
     __slots__ = (
@@ -63,20 +73,22 @@ class WebSocketConnection(Stream):
         "_choked",
         "_landing",
         "_leaving",
-        "_paused",
         "_pings",
         "_timer",
         "_waiter",
         "_window",
+        "ask_after",
         "backlog",
         "close_timeout",
         "ended",
         "failure",
+        "gathers",
         "heard_at",
         "heartbeat",
         "latency",
         "max_queue",
         "messages",
+        "paused",
         "protocol",
     )
 
@@ -87,12 +99,14 @@ class WebSocketConnection(Stream):
         protocol: Protocol,
         *,
         heartbeat: float | None = None,
+        ask_after: float | None = None,
         close_timeout: float = 10.0,
         max_queue: int = 262144,
     ) -> None:
         super().__init__(loop, peer)
         self.protocol = protocol
         self.heartbeat = heartbeat
+        self.ask_after = ask_after or (heartbeat or 0.0) / 2
         self.close_timeout = close_timeout
         self.max_queue = max_queue
         self.messages: deque[Message] = deque()
@@ -101,10 +115,11 @@ class WebSocketConnection(Stream):
         self.failure: WirebirdError | None = None
         self.latency: float | None = None
         self.heard_at = monotonic()
+        self.gathers = False
         self._window = self._view[:_WINDOW]
         self._landing: Landing | None = None
         self._leaving = False  # our close frame was the first
-        self._paused = False
+        self.paused = False
         self._choked = False  # paused until the peer takes its pongs
         self._waiter: asyncio.Future[None] | None = None
         self._pings: dict[bytes, tuple[asyncio.Future[float] | None, float]] = {}  # those without a pong, the oldest first
@@ -118,8 +133,9 @@ class WebSocketConnection(Stream):
 
     def begin(self, received: bytes = b"") -> None:
         """The transport is there, and `received` has come over it already."""
+        self.gathers = gathers(type(self.transport))  # type: ignore[arg-type]
         if self.heartbeat is not None:
-            self._timer = self.loop.call_later(self.heartbeat / 2, self._beat)
+            self._timer = self.loop.call_later(self.ask_after, self._beat)
         if received:
             self._take(self.protocol.receive(received, len(received)), len(received))
 
@@ -132,20 +148,23 @@ class WebSocketConnection(Stream):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived in what `get_buffer` gave."""
-        self.heard_at = monotonic()
+        if self.heartbeat is not None:
+            self.heard_at = monotonic()
         landing = self._landing
         if landing is None:
             self._take(self.protocol.receive(self._buffer, nbytes), nbytes)
         elif landing.advance(nbytes):
             self._landing = None
             self._take(self.protocol.landed(landing.finish()), landing.received)
+        if self._leaving and self.paused:
+            self._go_on()  # the peer's close frame may be behind what nobody reads any more
 
     def _take(self, events: list[Event], size: int) -> None:
         """Hand over what `size` bytes have brought."""
         protocol = self.protocol
         messages: list[Message] = self._sort(events) if protocol.controls else events  # type: ignore[assignment]
         if messages:
-            self.backlog += size + protocol.inflated
+            self.backlog = size + protocol.inflated + (self.backlog if self.messages else 0)
             if not self._leaving or self.backlog <= self.max_queue:  # who has closed is owed no more than that
                 self.messages.extend(messages)
             waiter = self._waiter
@@ -197,22 +216,22 @@ class WebSocketConnection(Stream):
 
     # -- the reader ----------------------------------------------------------------------------------------------------
 
-    async def wait(self) -> None:
-        """Wait for a message, or the end.  Raises `RuntimeError` if somebody waits already."""
-        if self._waiter is not None:
+    def news(self) -> asyncio.Future[None]:
+        """A future that is done with the next message, or the end.  Raises `RuntimeError` if somebody waits for one already."""
+        if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("another task is receiving from this WebSocket")
         waiter = self._waiter = self.loop.create_future()
-        try:
-            await waiter
-        finally:
-            if self._waiter is waiter:
-                self._waiter = None
+        return waiter
+
+    def wake(self) -> None:
+        """Let whoever waits look around, though nothing has come."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def emptied(self) -> None:
-        """The reader has taken all there was."""
+        """The reader has taken all there was, while the socket was left alone."""
         self.backlog = 0
-        if self._paused:
-            self._go_on()
+        self._go_on()
 
     def _go_on(self) -> None:
         """Take up again what was left alone, as far as nothing speaks against it any more."""
@@ -221,14 +240,14 @@ class WebSocketConnection(Stream):
             self._take(self.protocol.proceed(), 0)
         if (self.backlog > self.max_queue and not closing) or self._choked or self.protocol.pending:
             return
-        self._paused = False
+        self.paused = False
         self.heard_at = monotonic()  # until now it was us
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def _pause(self) -> None:
-        if not self._paused and self.transport is not None and not self.transport.is_closing():
-            self._paused = True
+        if not self.paused and self.transport is not None and not self.transport.is_closing():
+            self.paused = True
             self.transport.pause_reading()
 
     def resume_writing(self) -> None:
@@ -236,7 +255,7 @@ class WebSocketConnection(Stream):
         super().resume_writing()
         if self._choked:
             self._choked = False
-            if self._paused:
+            if self.paused:
                 self._go_on()
 
     # -- the writer ----------------------------------------------------------------------------------------------------
@@ -271,16 +290,16 @@ class WebSocketConnection(Stream):
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Half an interval of silence: ask.  A whole one: the peer is gone."""
+        """Silence for as long as `ask_after`: ask.  For a whole interval: the peer is gone."""
         self._timer = None
         interval = self.heartbeat
         if interval is None or self.ended or self.protocol.close_sent is not None:
             return
         now = monotonic()
-        if self._paused:
+        if self.paused:
             self.heard_at = now  # it is we who do not listen
         asked = self._asked_at > self.heard_at
-        due = self.heard_at + (interval if asked else interval / 2)
+        due = self.heard_at + (interval if asked else self.ask_after)
         if now >= due:
             if asked:
                 self._fail(
@@ -312,16 +331,27 @@ class WebSocketConnection(Stream):
         self.transport.write(frame)
         self._close_within(self.close_timeout)
         self._choked = False
-        if self._paused:
+        if self.paused:
             self._go_on()
+
+    def part(self, code: int) -> None:
+        """Begin to close with `code`, if that was not begun, and wait for nothing."""
+        frame = self.protocol.close(code, "")
+        if frame:
+            self.start_closing(frame)
+
+    async def go_away(self) -> None:
+        """Close with 1001 (RFC 6455 7.4.1), and wait for the end."""
+        self.part(1001)
+        await asyncio.wait([self.when_gone()])
 
     def _linger(self) -> None:
         """The peer is told why; let it read that before the connection is closed."""
         if self.transport is None or self.transport.is_closing():
             return
         self._close_within(_LINGER)
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             self.transport.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()

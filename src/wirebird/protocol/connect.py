@@ -8,6 +8,8 @@ Once credentials were sent, errors quote nothing of the answer: it may send them
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .._version import VERSION
 from ..errors import LimitExceeded, ProtocolError, ProxyError
 from ..models.headers import encode_fields
@@ -24,13 +26,23 @@ _REASON = 80
 
 
 class Connect:
-    """One handshake.  `authority` is the target as `host:port`, `credentials` the value of `Proxy-Authorization`, if any."""
+    """One handshake.  `authority` is the target as `host:port`, `credentials` the value of `Proxy-Authorization`, if any.
 
-    __slots__ = ("_authority", "_credentials", "_parser", "code", "rest")
+    `headers` are sent along, but for a `Host` and a `Proxy-Authorization` among them.
+    """
 
-    def __init__(self, authority: str, credentials: str | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
+    __slots__ = ("_authority", "_credentials", "_headers", "_parser", "code", "rest")
+
+    def __init__(
+        self,
+        authority: str,
+        credentials: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self._authority = authority
         self._credentials = credentials
+        self._headers = headers
         self._parser = Parser(server=False, limits=limits)
         self._parser.expect(b"CONNECT")
         self.code: int | None = None
@@ -46,7 +58,11 @@ class Connect:
 
     def begin(self) -> bytes:
         """The request.  Raises `InvalidHeader` for a target or credentials that may not go on the wire."""
-        fields = [("Host", self._authority), ("User-Agent", f"wirebird/{VERSION}")]
+        own = [(name, value) for name, value in self._headers if name.lower() not in ("host", "proxy-authorization")]
+        fields = [("Host", self._authority)]
+        if not any(name.lower() == "user-agent" for name, _ in own):
+            fields.append(("User-Agent", f"wirebird/{VERSION}"))
+        fields += own
         if self._credentials is not None:
             fields.append(("Proxy-Authorization", self._credentials))
         return request_line("CONNECT", self._authority) + encode_fields(fields) + b"\r\n"

@@ -30,12 +30,15 @@ _is_length = re.compile(r"[0-9]{1,18}").fullmatch
 
 
 @lru_cache(maxsize=1024)
-def request_line(method: str, target: str) -> bytes:
-    """The request line.  Raises `InvalidHeader` for a method that is no token or a target with anything but visible ASCII."""
+def request_line(method: str, target: str, minor: int = 1) -> bytes:
+    """The request line, of HTTP/1.1 or HTTP/1.0.
+
+    Raises `InvalidHeader` for a method that is no token or a target with anything but visible ASCII.
+    """
     check_token(method, "method")
     if not _is_target(target):
         raise InvalidHeader(f"a request target must be visible ASCII, not {target!r}", argument="url")
-    return f"{method} {target} HTTP/1.1\r\n".encode()
+    return f"{method} {target} HTTP/1.{minor}\r\n".encode()
 
 
 def response_line(status: int, reason: str) -> bytes:

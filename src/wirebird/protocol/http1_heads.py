@@ -12,7 +12,7 @@ import re
 from ..errors import InvalidRequest, InvalidResponse, ProtocolError
 from ..models.message import CHUNKED, TUNNEL, UNTIL_CLOSE, RequestHead, ResponseHead
 
-__all__ = ["body_length", "check_trailers", "is_forbidden_trailer", "parse_request_head", "parse_response_head"]
+__all__ = ["body_length", "check_trailers", "is_field_block", "is_forbidden_trailer", "parse_request_head", "parse_response_head"]
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]"
@@ -101,9 +101,14 @@ def parse_request_head(raw: bytes) -> RequestHead:
     )
 
 
+def is_field_block(block: bytes) -> bool:
+    """Whether `block`, which ends with an empty line, is made of header fields."""
+    return _fields_only(block) is not None
+
+
 def check_trailers(block: bytes, error: type[ProtocolError]) -> bytes:
     """What may be kept of a trailer section: framing, routing and credential fields are dropped (RFC 9110 6.5.1)."""
-    if not _fields_only(block):
+    if not is_field_block(block):
         raise error("a trailer section that is not made of header fields")
     return _FORBIDDEN_TRAILERS.sub(b"", block[:-2])
 

@@ -8,10 +8,8 @@ An event is a head, a piece of body as `bytes`, or an `End`, which carries the t
 after its `End` the parser is `DONE` and keeps what arrived behind it in `leftover`, until `expect` (client) or `proceed` (server)
 asks for the next.  The outcome is the same for every segmentation of the input, errors included; after an error the parser is
 `FAILED` for good.
-
-Two things are there for speed.  The last head is remembered: a response that starts with the very same bytes shares its parsed
-form (a server that is asked the same thing repeats its head until the Date moves on).  And the bytes of a body of known length
-may be received elsewhere, straight into their final place, and only be counted here with `advance`.
+The last head is remembered: a response that starts with the same bytes shares its parsed form.  The bytes of a body of known
+length may be received elsewhere, in their final place, and only be counted here with `advance`.
 """
 
 from __future__ import annotations
@@ -69,7 +67,6 @@ class Parser:
 
     def __init__(self, *, server: bool, limits: Limits = DEFAULT_LIMITS) -> None:
         self.server = server
-        self.limits = limits
         self.state: State = HEAD if server else DONE
         self.left = 0  # bytes that the current body or chunk still lacks
         self.received = 0  # bytes of the current body so far
@@ -82,7 +79,11 @@ class Parser:
         self._empty_lines = 0  # in front of the current request
         self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
         self._known_request: RequestHead | None = None  # the same of a server, where it had no body
-        # A head of no more bytes than this is within every limit: a field line has four of them at the least.
+        self.limit_to(limits)
+
+    def limit_to(self, limits: Limits) -> None:
+        """Take these limits for what comes next.  A head smaller than the least of them needs no look: a field has four bytes."""
+        self.limits = limits
         self._small_head = min(limits.start_line, limits.head_size, 4 * limits.head_fields)
         self._chunk_line_limit = 16 + len(";") + limits.chunk_extension + len("\r\n")
 
@@ -92,7 +93,7 @@ class Parser:
 
     # -- what comes next -----------------------------------------------------------------------------------------------
 
-    def expect(self, method: bytes, *, switching: bool = False) -> None:
+    def expect(self, method: bytes, switching: bool = False) -> None:
         """Client role: a request with this method was sent, its response comes next.
 
         `switching` says that the request offered to switch protocols, so that 101 is an answer (RFC 9110 15.2.2).
@@ -177,11 +178,7 @@ class Parser:
         self.state = FAILED
         if state is READY or state is HEAD:
             raise IncompleteBody("the connection ended before the head was complete")
-        expected = self.received + self.left if state is SIZED else None
-        of = "" if expected is None else f" of {expected}"
-        raise IncompleteBody(
-            f"the connection ended after {self.received}{of} bytes of body", received=self.received, expected=expected
-        )
+        raise IncompleteBody.after(self.received, self.left if state is SIZED else None)
 
     # -- the machine ---------------------------------------------------------------------------------------------------
 

@@ -31,10 +31,11 @@ def check_boundary(boundary: str) -> str:
     return boundary
 
 
-def multipart_type(boundary: str) -> str:
+def multipart_type(boundary: str, subtype: str = "form-data") -> str:
     """The value of Content-Type for a body with this boundary, quoted where a token would not do."""
     check_boundary(boundary)
-    return f"multipart/form-data; boundary={boundary}" if _is_plain(boundary) else f'multipart/form-data; boundary="{boundary}"'
+    check_token(subtype, "subtype")
+    return f"multipart/{subtype}; boundary={boundary}" if _is_plain(boundary) else f'multipart/{subtype}; boundary="{boundary}"'
 
 
 def part_head(

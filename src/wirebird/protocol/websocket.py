@@ -14,12 +14,25 @@ the same for every segmentation of the input.
 
 from __future__ import annotations
 
+import sys
 from codecs import utf_8_decode
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError, WebSocketError
-from .websocket_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, apply_mask, encode_frame, frame_fault
+from .websocket_frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    SHORT_HEADS,
+    TEXT,
+    apply_mask,
+    encode_frame,
+    frame_fault,
+    frame_pieces,
+)
 from .websocket_messages import CODES, NO_CODE, Close, Event, Message, MessageType, Ping, Pong, check_close, encode_text
 
 if TYPE_CHECKING:
@@ -30,8 +43,13 @@ __all__ = ["Protocol"]
 # How much may be inflated in one go; the rest of what has arrived then waits for `proceed`.
 _AT_ONCE: Final = 1024 * 1024
 
+# Payloads below this are copied twice, for a view of them costs more.
+_COPIED: Final = 4096
+
 _TYPES: Final = {int(member): member for member in MessageType}
-_new = tuple.__new__
+_TEXT: Final = MessageType.TEXT  # an enumeration is slow to ask
+_BINARY: Final = MessageType.BINARY
+_new = tuple.__new__  # what `Message(...)` does, without the call of a Python function
 
 
 class Protocol:
@@ -46,7 +64,7 @@ class Protocol:
 
     `replies` holds what has to be sent because of what was received.  `controls` says that the last call gave out more than
     messages, or that there is an error or a reply.  `missing` counts the bytes that the
-    frame under way still lacks, `inflated` those that the last call has inflated.
+    frame under way still lacks, `inflated` those that the last call has inflated, and `pending` is what waits for `proceed`.
     """
 
     __slots__ = (
@@ -62,7 +80,6 @@ class Protocol:
         "_message_type",
         "_opcode",
         "_partial",
-        "_rest",
         "_rsv1",
         "_short",
         "_validated",
@@ -76,6 +93,7 @@ class Protocol:
         "max_fragments",
         "max_size",
         "missing",
+        "pending",
         "replies",
         "server",
     )
@@ -101,13 +119,13 @@ class Protocol:
         self.close_sent: Close | None = None
         self.close_received: Close | None = None
         self.missing = 0
+        self.pending = b""
         self._agreed = deflate
         self._inflater: Inflater | None = None  # made when it is needed: most sockets never see a compressed message
         self._deflater: Deflater | None = None
         self.inflated = 0  # bytes, by this call
-        self._short = 125 if max_size is None else min(125, max_size)  # payloads that need no closer look
+        self._short = sys.maxsize if max_size is None else max_size  # payloads that need no closer look
         self._head = b""  # of a frame: the part that has arrived
-        self._rest = b""  # frames that wait for `proceed`
         # The frame whose payload is on its way.
         self._opcode = 0
         self._fin = self._rsv1 = False
@@ -128,11 +146,6 @@ class Protocol:
     # -- input ---------------------------------------------------------------------------------------------------------
 
     @property
-    def pending(self) -> bool:
-        """Whether something that has arrived waits for `proceed`."""
-        return bool(self._rest)
-
-    @property
     def agreed(self) -> Agreed | None:
         """What was agreed upon of permessage-deflate."""
         return self._agreed
@@ -145,8 +158,8 @@ class Protocol:
         if self.error is not None or self.close_received is not None:
             return events
         pos = 0
-        if self._rest:
-            self._rest += memoryview(data)[:size]
+        if self.pending:
+            self.pending += memoryview(data)[:size]
             return events
         if self.missing:
             pos = min(self.missing, size)
@@ -157,11 +170,11 @@ class Protocol:
             self._complete(events)
             if pos == size or self.error is not None or self.close_received is not None:
                 return events
-        chunk = bytes(memoryview(data)[pos:size])
-        if self._head:
-            chunk = self._head + chunk
+        elif self._head:
+            data = self._head + data[:size]
+            size = len(data)
             self._head = b""
-        self._frames(chunk, events)
+        self._frames(data, pos, size, events)
         return events
 
     def proceed(self) -> list[Event]:
@@ -169,8 +182,8 @@ class Protocol:
         events: list[Event] = []
         self.controls = False
         self.inflated = 0
-        data, self._rest = self._rest, b""
-        self._frames(data, events)
+        data, self.pending = self.pending, b""
+        self._frames(data, 0, len(data), events)
         return events
 
     def take_partial(self) -> bytearray:
@@ -189,32 +202,35 @@ class Protocol:
         self._on_frame(self._opcode, self._fin, self._rsv1, payload, events)
         return events
 
-    def _frames(self, data: bytes, events: list[Event]) -> None:
-        """All frames in `data`; what is not complete at its end is kept."""
-        pos = 0
-        size = len(data)
+    def _frames(self, data: bytes | bytearray, pos: int, size: int, events: list[Event]) -> None:
+        """All frames in `data` from `pos` to `size`; what is not complete at its end is kept."""
         server = self.server
-        short = self._short
-        masked = 0x80 if server else 0
-        before = 6 if server else 2
+        masked, before = (0x80, 6) if server else (0, 2)
+        short = self._short if self._message is None else -1
         while pos < size - 1:
-            first = data[pos]
+            # A whole message in one frame that is all there.  Whatever else it may be, right or wrong, is seen to below.
             length = data[pos + 1] ^ masked
-            if length <= short and (first == 0x81 or first == 0x82) and self._message is None:
-                begin = pos + before
-                end = begin + length
-                if end <= size:
-                    payload = data[begin:end]
+            begin = pos + before
+            if length > 125:
+                wide = 2 if length == 126 else 8
+                extended = int.from_bytes(data[pos + 2 : pos + 2 + wide], "big") if length < 128 and begin + wide <= size else 0
+                length = extended if extended > (125 if wide == 2 else 65535) else size
+                begin += wide
+            end = begin + length
+            if end <= size and length <= short:
+                first = data[pos]
+                if first == 0x81 or first == 0x82:
+                    payload = data[begin:end] if length < _COPIED else memoryview(data)[begin:end].tobytes()
                     if server:
-                        payload = apply_mask(payload, data[pos + 2 : begin])
-                    if first == 0x82:
-                        events.append(_new(Message, (MessageType.BINARY, payload)))
-                    else:
+                        payload = apply_mask(payload, data[begin - 4 : begin])
+                    if first == 0x81:
                         try:
-                            events.append(_new(Message, (MessageType.TEXT, payload.decode())))
+                            events.append(_new(Message, (_TEXT, payload.decode())))
                         except UnicodeDecodeError:
                             self._fail(1007, "a text message that is not UTF-8")
                             return
+                    else:
+                        events.append(_new(Message, (_BINARY, bytes(payload))))
                     pos = end
                     continue
             begin = self._begin(data, pos, size)
@@ -222,23 +238,24 @@ class Protocol:
                 break
             pos = begin + self.missing
             if pos > size:
-                self._partial = bytearray(data[begin:])
-                self.missing -= size - begin
+                self._partial = bytearray(memoryview(data)[begin:size])
+                self.missing = pos - size
                 return
             self.missing = 0
-            payload = data[begin:pos]
+            payload = memoryview(data)[begin:pos].tobytes()
             if self._key is not None:
                 payload = apply_mask(payload, self._key)
             self._on_frame(self._opcode, self._fin, self._rsv1, payload, events)
             if self.error is not None or self.close_received is not None:
                 return
             if self.inflated > _AT_ONCE:
-                self._rest = data[pos:]
+                self.pending = bytes(data[pos:size])
                 return
+            short = self._short if self._message is None else -1
         if pos < size and self.error is None:
-            self._head = data[pos:]
+            self._head = bytes(data[pos:size])
 
-    def _begin(self, data: bytes, pos: int, size: int) -> int:
+    def _begin(self, data: bytes | bytearray, pos: int, size: int) -> int:
         """Read the head of a frame at `pos`: where its payload begins, or -1 if the head is incomplete or wrong."""
         first, second = data[pos], data[pos + 1]
         opcode = first & 0x0F
@@ -266,7 +283,7 @@ class Protocol:
             begin += 4
             if begin > size:
                 return -1
-            self._key = data[begin - 4 : begin]
+            self._key = bytes(data[begin - 4 : begin])
         self._opcode = opcode
         self._fin = first >= 0x80
         self._rsv1 = bool(first & 0x40)
@@ -361,8 +378,7 @@ class Protocol:
             events.append(Message(_TYPES[opcode], payload))
         elif opcode == PING:
             self.controls = True
-            if self.close_sent is None:
-                self.replies += self._frame(PONG, payload)
+            self.replies += self._frame(PONG, payload)  # until the peer's close frame comes, which ends the reading (5.5.2)
             events.append(Ping(payload))
         else:
             self.controls = True
@@ -410,13 +426,27 @@ class Protocol:
         `compress` is None to decide by its length, where compression was agreed upon.  Raises `UsageError` for anything that is
         neither str nor bytes, and for text that is not to be had in UTF-8.
         """
-        if type(data) is bytes:
-            opcode, payload = BINARY, data
+        if type(data) is str:
+            opcode, payload = TEXT, encode_text(data, "data")
         else:
             opcode, payload = _read_data(data)
-        if self._agreed is not None and compress is not False and (compress or len(payload) >= self._agreed.threshold):
-            return encode_frame(opcode, self._deflate(payload), key=None if self.server else next(self.masks), rsv1=True)
-        return encode_frame(opcode, payload, key=None if self.server else next(self.masks))
+        if len(payload) < 126 and self._agreed is None:  # the short way of most messages
+            if self.server:
+                return SHORT_HEADS[opcode][len(payload)] + payload
+            key = next(self.masks)
+            return SHORT_HEADS[opcode][0x80 | len(payload)] + key + apply_mask(payload, key)
+        return b"".join(self._whole(opcode, payload, compress))
+
+    def message_pieces(self, data: str | bytes | bytearray | memoryview, *, compress: bool | None = None) -> tuple[bytes, bytes]:
+        """What `message` gives, in two pieces: a long one need not be copied for a transport that writes both as one."""
+        opcode, payload = _read_data(data)
+        return self._whole(opcode, payload, compress)
+
+    def _whole(self, opcode: int, payload: bytes, compress: bool | None) -> tuple[bytes, bytes]:
+        rsv1 = self._agreed is not None and compress is not False and (compress or len(payload) >= self._agreed.threshold)
+        if rsv1:
+            payload = self._deflate(payload)
+        return frame_pieces(opcode, payload, key=None if self.server else next(self.masks), rsv1=rsv1)
 
     def fragment(self, data: str | bytes | bytearray | memoryview, *, first: bool, last: bool) -> bytes:
         """The frame of one fragment of a message, not compressed: the `first` says of what type it is, the `last` ends it."""

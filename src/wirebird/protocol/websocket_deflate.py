@@ -287,6 +287,8 @@ class Inflater:
 
         Raises `WebSocketError`: code 1009 as soon as the message is larger than `limit`, 1007 if it is no DEFLATE.
         """
+        if not payload:
+            raise _corrupt("it is empty")
         raw = self._raw
         if raw is None:
             raw = zlib.decompressobj(self._window)
@@ -296,31 +298,43 @@ class Inflater:
         # One byte more than is allowed shows that there is one, and no second.
         most = _UNLIMITED if limit is None or limit >= _UNLIMITED else limit + 1
         try:
-            if len(payload) < _SMALL:
+            if self._takeover and len(payload) < _SMALL:
                 out = raw.decompress(payload + ending, most)
                 if len(out) == most:
                     raise _too_large(limit)
-                rest = raw.unused_data
-            else:
-                out = raw.decompress(payload, most)
-                if len(out) == most:
-                    raise _too_large(limit)
                 if raw.eof:
-                    rest = raw.unused_data + ending
-                else:
-                    if raw.decompress(ending, 1):
+                    if raw.unused_data:
+                        return self._go_on(out, raw.unused_data, most)
+                    if out.endswith(ending):  # taken for the content of a block
                         raise _corrupt("it ends within a block")
-                    rest = raw.unused_data
+                    self._raw = None
+                return out
+            out = raw.decompress(payload, most)
+            if len(out) == most:
+                raise _too_large(limit)
             if raw.eof:
-                if rest or self._takeover:
-                    out = self._go_on(out, rest, most)
-            elif not self._takeover:
+                return self._go_on(out, raw.unused_data + ending, most)
+            # All that there is of the message has been given out, unless it was cut.
+            if raw.decompress(ending, 1):
                 raise _corrupt("it ends within a block")
+            self._finish(raw)
+            return out
         except zlib.error as error:
             raise _corrupt(str(error)) from None
-        if not payload:
-            raise _corrupt("it is empty")
-        return out
+
+    def _finish(self, raw: zlib._Decompress) -> None:
+        """`raw` has been given a message and then the ending: whether that was the end of it.
+
+        The last block may be a final one without content, of which the ending is all but the first bits: `01` is an empty
+        message.
+        """
+        rest = raw.unused_data
+        if self._takeover:
+            if rest:
+                raise _corrupt("it ends within a block")
+            self._raw = None if raw.eof else raw
+        elif not raw.eof or (rest and rest != _END):
+            raise _corrupt("it ends within a block")
 
     def _go_on(self, out: bytes, rest: bytes, most: int) -> bytes:
         """The message that begins with `out`, after which there was a final block, and then `rest`, the ending included.
@@ -329,16 +343,17 @@ class Inflater:
         """
         ending = self._ending
         data = memoryview(rest)
+        end = len(data) - len(ending)
         at = 0
         size = len(out)
         pieces = [out]
         for _ in range(_DATA_SETS):
-            if len(data) - at <= len(ending):
+            if at >= end:
                 raise _corrupt("it ends with a final block")
             raw = zlib.decompressobj(self._window)
             step = _STEP
-            while at < len(data) and not raw.eof:
-                given = data[at : at + step]
+            while at < end and not raw.eof:
+                given = data[at : min(at + step, end)]
                 piece = raw.decompress(given, most - size)
                 pieces.append(piece)
                 size += len(piece)
@@ -346,12 +361,11 @@ class Inflater:
                     raise _too_large(most - 1)
                 at += len(given) - len(raw.unused_data)
                 step *= 2
-            if raw.eof and (self._takeover or at < len(data)):
+            if raw.eof:
                 continue
-            if not self._takeover and not raw.eof:
+            if raw.decompress(ending, 1):
                 raise _corrupt("it ends within a block")
-            if self._takeover:
-                self._raw = raw
+            self._finish(raw)
             return b"".join(pieces)
         raise WebSocketError(f"a compressed message with more than {_DATA_SETS} final blocks", code=1009)
 

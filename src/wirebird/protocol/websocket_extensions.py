@@ -23,8 +23,8 @@ EXTENSIONS: Final = "Sec-WebSocket-Extensions"
 _SHOWN: Final = 60
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _separators = re.compile(r"[ \t,]*+").match
-_name = re.compile(rf"({_TOKEN})[ \t]*+(?=[,;]|$)").match
-_end = r"[ \t]*+(?=[,;]|$)"
+_name = re.compile(rf"({_TOKEN})[ \t]*+(?=[,;]|\Z)").match
+_end = r"[ \t]*+(?=[,;]|\Z)"
 _parameter = re.compile(rf";[ \t]*+({_TOKEN})[ \t]*+(?:=[ \t]*+(?:({_TOKEN})|\"((?:[^\"\\]|\\.)++)\"))?+{_end}", re.DOTALL).match
 _escaped = re.compile(r"\\(.)", re.DOTALL)
 _token = re.compile(_TOKEN).fullmatch

@@ -17,10 +17,12 @@ __all__ = [
     "CONTINUATION",
     "PING",
     "PONG",
+    "SHORT_HEADS",
     "TEXT",
     "apply_mask",
     "encode_frame",
     "frame_fault",
+    "frame_pieces",
     "mask_in_python",
 ]
 
@@ -30,6 +32,9 @@ BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
+
+# By opcode and second byte, the head of a frame that is a whole short message: to look it up is faster than to put it together.
+SHORT_HEADS: Final = [[bytes((0x80 | opcode, second)) for second in range(256)] for opcode in (CONTINUATION, TEXT, BINARY)]
 
 # Up to here the XOR of two integers is the faster of the two.
 _SHORT: Final = 512
@@ -63,21 +68,24 @@ else:
 
 def encode_frame(opcode: int, payload: bytes, *, key: bytes | None = None, fin: bool = True, rsv1: bool = False) -> bytes:
     """A frame: masked with `key`, as a client's must be, or not masked, as a server's."""
-    first = opcode | 0x80 if fin else opcode
-    if rsv1:
-        first |= 0x40
+    return b"".join(frame_pieces(opcode, payload, key=key, fin=fin, rsv1=rsv1))
+
+
+def frame_pieces(
+    opcode: int, payload: bytes, *, key: bytes | None = None, fin: bool = True, rsv1: bool = False
+) -> tuple[bytes, bytes]:
+    """The same in two pieces: the head, and the payload as it is sent."""
+    first = (0x80 if fin else 0) | (0x40 if rsv1 else 0) | opcode
     size = len(payload)
-    if key is None:
-        if size < 126:
-            return b"%c%c%b" % (first, size, payload)
-        if size < 65536:
-            return b"%c~%b%b" % (first, size.to_bytes(2, "big"), payload)
-        return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), payload)
     if size < 126:
-        return b"%c%c%b%b" % (first, 0x80 | size, key, apply_mask(payload, key))
-    if size < 65536:
-        return b"%c\xfe%b%b%b" % (first, size.to_bytes(2, "big"), key, apply_mask(payload, key))
-    return b"%c\xff%b%b%b" % (first, size.to_bytes(8, "big"), key, apply_mask(payload, key))
+        second, extended = size, b""
+    elif size < 65536:
+        second, extended = 126, size.to_bytes(2, "big")
+    else:
+        second, extended = 127, size.to_bytes(8, "big")
+    if key is None:
+        return b"%c%c%b" % (first, second, extended), payload
+    return b"%c%c%b%b" % (first, 0x80 | second, extended, key), apply_mask(payload, key)
 
 
 def frame_fault(first: int, second: int, server: bool, deflated: bool, unfinished: bool) -> str | None:

@@ -47,9 +47,8 @@ _SWITCH: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 # 16 bytes in base64.  The bits behind the last byte may be anything: those of the example in RFC 6455 4.1 are not zero.
 _is_key = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch
-_origin = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.\-]*+)://([A-Za-z0-9\-._~!$&'()*+,;=%]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{1,5}))?"
-).fullmatch
+# As browsers write it: names in their ASCII form, so nothing that looks like a pattern.
+_origin = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+)://([A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{1,5}))?").fullmatch
 _authority = re.compile(r"(.*?)(?::([0-9]*))?", re.DOTALL).fullmatch
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
@@ -158,8 +157,9 @@ class ServerHandshake:
                 anybody's.  Browsers send cookies along whatever page asks, and name it in Origin, so this is what keeps others
                 from speaking in a user's name.  A request without Origin comes from no page, and is taken.
 
-    The same origin is told by host and port: whether it was asked by TLS is not known behind a proxy.  Raises `UsageError` for
-    subprotocols that are not tokens or are repeated, and for what is no origin.
+    The same origin is told by host and port: whether it was asked by TLS is not known behind a proxy.  Behind one that changes
+    Host too, origins must be named.  Raises `UsageError` for subprotocols that are not tokens or are repeated, and for what is no
+    origin.
     """
 
     __slots__ = ("_origins", "deflate", "protocols")
@@ -177,13 +177,16 @@ class ServerHandshake:
     def __repr__(self) -> str:
         return f"<ServerHandshake protocols={self.protocols!r} deflate={self.deflate!r}>"
 
-    def answer(self, head: RequestHead) -> Accepted | Refusal:
+    def answer(self, head: RequestHead, authority: str | None = None) -> Accepted | Refusal:
         """What to answer (RFC 6455 4.2): the 101 with the fields of `Accepted`, or the `Refusal`.
 
-        After a refusal of a request with a body, that body is still to come, and is no request.
+        `authority` is `host[:port]` as the client asked for it, where that is known better than from the Host field, which a
+        proxy may have changed.  After a refusal of a request with a body, that body is still to come, and is no request.
         """
         fields = head.fields
-        refusal = _refuse_request(head) or _refuse_version(fields) or self._refuse_origin(head)
+        refusal = _refuse_request(head) or _refuse_version(fields)
+        if refusal is None:
+            refusal = self._refuse_origin(fields, head.host.decode("latin-1") if authority is None else authority)
         if refusal is not None:
             return refusal
         keys = fields.get_list(_KEY)
@@ -203,8 +206,8 @@ class ServerHandshake:
             answer.append((EXTENSIONS, extensions))
         return Accepted(subprotocol, agreed, tuple(answer))
 
-    def _refuse_origin(self, head: RequestHead) -> Refusal | None:
-        sent = head.fields.get_list("origin")
+    def _refuse_origin(self, fields: HttpHeaders, authority: str) -> Refusal | None:
+        sent = fields.get_list("origin")
         if self._origins is None or not sent:
             return None
         if len(sent) > 1:
@@ -214,7 +217,7 @@ class ServerHandshake:
             if origin in self._origins:
                 return None
             scheme, _, place = origin.partition("://")
-            if SAME_ORIGIN in self._origins and place and place == _normal_authority(head.host.decode("latin-1"), scheme):
+            if SAME_ORIGIN in self._origins and place and place == _normal_authority(authority, scheme):
                 return None
         return Refusal(403, f"a page that may not connect, Origin: {_quoted(sent[0])}")
 

@@ -222,10 +222,11 @@ class Exchange:
         tokens = [token.strip(b" \t") for token in b",".join(_connection_field.findall(block)).lower().split(b",")]
         self.keep_alive &= b"close" not in tokens and (length != UNTIL_CLOSE or not has_body) and self.connection.may_go_on()
         block = _connection_field.sub(b"", block)
+        kept = b"Upgrade, " if b"upgrade" in tokens else b""  # RFC 9110 7.8: it goes with the field of that name
         if not self.keep_alive:
-            block += b"Connection: close\r\n"
-        elif not request.minor:
-            block += b"Connection: keep-alive\r\n"
+            block += b"Connection: %bclose\r\n" % kept
+        elif kept or not request.minor:
+            block += b"Connection: %bkeep-alive\r\n" % kept
         stamp = self.connection.stamp()
         if _date_field(block) or _server_field(block):
             lines = stamp.splitlines(keepends=True)

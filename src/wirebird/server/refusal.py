@@ -14,6 +14,7 @@ from ..errors import (
     IncompleteBody,
     InvalidRequest,
     LimitExceeded,
+    ReadTimeout,
     WebSocketClosed,
     WebSocketError,
 )
@@ -54,4 +55,4 @@ def is_of_client(error: BaseException, peer: str) -> bool:
     """
     if isinstance(error, InvalidRequest | LimitExceeded | ConnectionLost):
         return error.peer in ("", peer)
-    return isinstance(error, IncompleteBody | WebSocketError | WebSocketClosed) and error.peer == peer
+    return isinstance(error, IncompleteBody | ReadTimeout | WebSocketError | WebSocketClosed) and error.peer == peer

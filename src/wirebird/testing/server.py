@@ -12,11 +12,11 @@ from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import Request
 from ..server.asgi_conversation import Application
 from ..server.lifespan import LifespanMode
-from ..server.server import Server
+from ..server.server import Served, Server
 from ..server.settings import Settings
 from .delivery import Answerer
 from .mock import MockTransport
-from .server_apps import AsgiGuest, HandlerGuest, is_handler
+from .server_apps import AsgiGuest, HandlerGuest, ServedGuest, is_handler, is_served
 from .throwaway_tls import ThrowawayTLS
 
 __all__ = ["TestServer"]
@@ -30,7 +30,8 @@ _log = logging.getLogger("wirebird.testing")
 class TestServer:
     """Serves over real sockets while it is entered: `async with TestServer(app) as server`.
 
-    app                an ASGI 3 application, `def handler(request) -> HttpResponse` (sync or async), or a `MockTransport`
+    app                a `web.Application`, an ASGI 3 application, `def handler(request) -> HttpResponse` (sync or async), or a
+                       `MockTransport`
     host, port         where to listen, 127.0.0.1 and a free port
     path               a Unix socket to listen on in place of those
     ssl                an `ssl.SSLContext` for servers, or a `ThrowawayTLS`
@@ -41,16 +42,16 @@ class TestServer:
     lifespan           for ASGI: True if the application must have one, False to leave it alone, "auto" if it may
     root_path          for ASGI: where the application is mounted
 
-    `requests` are those that arrived, with their bodies as bytes (None for ASGI, where the application reads them), `errors` the
-    exceptions of the application, which are logged too; the client gets 500.  Raises `UsageError` for a bad argument,
-    `ApplicationError` if the application does not start.
+    `requests` are those that arrived, with their bodies as bytes (None for ASGI and web, where the application reads them), and
+    `errors` the exceptions of the application, which are logged too; the client gets 500.  Raises `UsageError` for a bad
+    argument, `ApplicationError` if the application does not start.
     """
 
     __test__ = False  # not a class of tests, whatever its name
 
     def __init__(
         self,
-        app: Application | Answerer | MockTransport,
+        app: Served | Application | Answerer | MockTransport,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -81,9 +82,11 @@ class TestServer:
             header_timeout=min(keepalive_timeout, 30.0),
         )
         self._shutdown_timeout = shutdown_timeout
-        self._guest: AsgiGuest | HandlerGuest
+        self._guest: AsgiGuest | HandlerGuest | ServedGuest
         if isinstance(app, MockTransport):
             self._guest = HandlerGuest(app.send, self)
+        elif is_served(app):
+            self._guest = ServedGuest(app, self)  # type: ignore[arg-type]
         elif is_handler(app):
             self._guest = HandlerGuest(app, self)  # type: ignore[arg-type]
         else:

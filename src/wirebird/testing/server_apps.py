@@ -1,4 +1,4 @@
-"""What a server can serve: a handler from `Request` to `HttpResponse`, or an ASGI application, each behind a `ServerExchange`."""
+"""What a server can serve: a handler from `Request` to `HttpResponse`, an ASGI application, or one of this library's `web`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..server.asgi import AsgiApp
 from ..server.asgi_conversation import Application
 from ..server.exchange import Exchange
 from ..server.lifespan import LifespanMode
-from ..server.server import Server
+from ..server.server import Served, Server
 from .delivery import Answerer, ask
 
-__all__ = ["AsgiGuest", "HandlerGuest", "Place", "is_handler"]
+__all__ = ["AsgiGuest", "HandlerGuest", "Place", "ServedGuest", "is_handler", "is_served"]
 
 # A request that arrived has no time limits of its own, and no settings of a client.
 _OPTIONS: Final = Options(Timeouts(None, None, None, None))
@@ -31,6 +31,11 @@ class Place(Protocol):
 
     def failed(self, error: BaseException) -> None:
         """Take an exception of the application."""
+
+
+def is_served(app: Any) -> bool:
+    """Whether `app` answers exchanges itself, as a `web.Application` does."""
+    return all(hasattr(app, name) for name in ("serve", "startup", "shutdown"))
 
 
 def is_handler(app: Any) -> bool:
@@ -84,6 +89,26 @@ class HandlerGuest:
         """There is nothing to end."""
 
 
+class ServedGuest:
+    """Serves what a server serves by itself, and keeps its requests, whose bodies it leaves to the application."""
+
+    def __init__(self, app: Served, place: Place) -> None:
+        self._place = place
+        self._serve = app.serve
+        self.startup = app.startup
+        self.shutdown = app.shutdown
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        self._place.requests.append(_without_body(exchange))
+        await self._serve(exchange)
+
+
+def _without_body(exchange: Exchange) -> Request:
+    head = exchange.head
+    return Request(head.method.decode(), HttpHeaders(head.fields), None, exchange.where, _OPTIONS, NEVER)
+
+
 class AsgiGuest(AsgiApp):
     """Serves an ASGI application, and keeps its requests, whose bodies it leaves to the application."""
 
@@ -93,8 +118,5 @@ class AsgiGuest(AsgiApp):
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request.  Raises what the application raises before its response is complete."""
-        head = exchange.head
-        self._place.requests.append(
-            Request(head.method.decode(), HttpHeaders(head.fields), None, exchange.where, _OPTIONS, NEVER)
-        )
+        self._place.requests.append(_without_body(exchange))
         await super().serve(exchange)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .request import Request
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
+    from .websocket import WebSocketReady, WebSocketResponse
 
 __all__ = [
     "AppKey",
@@ -32,6 +33,8 @@ __all__ = [
     "RouteTableDef",
     "StreamResponse",
     "View",
+    "WebSocketReady",
+    "WebSocketResponse",
     "delete",
     "get",
     "head",
@@ -56,6 +59,8 @@ _homes = {
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",
+    "WebSocketReady": "websocket",
+    "WebSocketResponse": "websocket",
 }
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from multidict import MultiDictProxy
 from yarl import URL
 
-from ..errors import BodyConsumed, InvalidRequest
+from ..errors import BodyConsumed, InvalidRequest, LimitExceeded
 from ..models.charset import codec_name
 from ..models.headers import HttpHeaders
 from ..models.message import RequestHead
@@ -255,13 +255,14 @@ class Request(MutableMapping[str, Any]):
         if self._content is None:
             from .content import Content
 
-            self._content = Content(self.exchange.body)
+            self._content = Content(self.exchange.body, self._codings())
         return self._content
 
     async def read(self) -> bytes:
-        """The whole body.  May be called again.
+        """The whole body, decoded where it has a Content-Encoding.  May be called again.
 
-        Raises `HTTPRequestEntityTooLarge` for more than the application's `max_body_size`, and `BodyConsumed` if a part of it was
+        Raises `HTTPRequestEntityTooLarge` for more than the application's `max_body_size`, `HTTPUnsupportedMediaType` for a
+        coding that is not known, `HTTPBadRequest` for a body that is not what it says, and `BodyConsumed` if a part of it was
         read from `content` before.
         """
         if self._body is None:
@@ -273,18 +274,28 @@ class Request(MutableMapping[str, Any]):
                 self._body = await self._collect()
         return self._body
 
-    async def _collect(self) -> bytes:
-        limit = self.max_body_size if self.max_body_size is not None else self.app.max_body_size
-        body = self.exchange.body
-        if limit is None:
-            return await body.collect(None)
-        from ..errors import LimitExceeded
-        from .exceptions import HTTPRequestEntityTooLarge
+    def body_limit(self) -> int | None:
+        """How many bytes of a body are taken, None for as many as the server takes."""
+        return self.max_body_size if self.max_body_size is not None else self.app.max_body_size
 
-        try:
-            return await body.collect(limit)
-        except LimitExceeded as error:
-            raise HTTPRequestEntityTooLarge(max_size=limit, actual_size=max(self.head.length, limit + 1)) from error
+    def _codings(self) -> list[str]:
+        headers = self.headers
+        return headers.get_list("content-encoding") if "content-encoding" in headers else []
+
+    async def _collect(self) -> bytes:
+        limit = self.body_limit()
+        codings = self._codings()
+        body = self.exchange.body
+        if not codings:
+            try:
+                return await body.collect(limit)
+            except LimitExceeded as error:
+                from .content import refusal
+
+                raise refusal(error) from error
+        from .content import collect
+
+        return await collect(body, codings, limit)
 
     async def text(self) -> str:
         """The whole body as text: by its charset, UTF-8 if it names none.  Raises `HTTPUnsupportedMediaType` for one that Python

@@ -44,9 +44,21 @@ def checked_sender(sender: Sender) -> Handler[Request, HttpResponse]:
     """`sender.send`, whose responses are checked as those of a middleware are."""
 
     async def checked(request: Request) -> HttpResponse:
-        return _answer(await sender.send(request), request, sender.send, "connector")
+        response = _answer(await sender.send(request), request, sender.send, "connector")
+        if request.options.upgrade is not None and response.status_code < 300:
+            await _check_upgraded(response)
+        return response
 
     return checked
+
+
+async def _check_upgraded(response: HttpResponse) -> None:
+    """Raise `UsageError` unless this answer to a handshake carries a connection.  A refusal need not."""
+    from ..upgraded import UpgradedResponse
+
+    if not isinstance(response, UpgradedResponse):
+        await response.close()
+        raise UsageError("connector stands in for the network, and its responses carry no WebSocket", argument="connector")
 
 
 def _answer(response: Any, request: Request, maker: object, argument: str) -> HttpResponse:

@@ -4,6 +4,9 @@ The next request is built from the one before, never edited in place.  Where the
 to http as well), everything that was meant for the old origin stays behind: every Authorization, Cookie and Proxy-Authorization
 field, every other one with the name of a secret, as `X-Api-Key`, the cookies of the call, and a Host field of its own.  Once gone
 they stay gone, wherever the chain leads.
+
+The handshake of a WebSocket is redirected to ws and wss URLs as well, which stand for http and https, and never from TLS to a
+connection without.
 """
 
 from __future__ import annotations
@@ -17,11 +20,11 @@ from ...errors import BodyConsumed, InvalidResponse, InvalidURL, TooManyRedirect
 from ...models.headers import HttpHeaders, split_list
 from ...models.message import Request
 from ...models.redaction import is_secret, read_hide
-from ...models.url import destination, parse_url
+from ...models.url import as_http, destination, parse_url
 from ...pipeline import Handler, Middleware
 from ..response import HttpResponse
 
-__all__ = ["follow_redirects", "next_request"]
+__all__ = ["follow_redirects", "next_request", "redirected"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # Beside those that are named like secrets: authorization, cookie, proxy-authorization and more.
@@ -81,15 +84,27 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
     Raises `InvalidResponse` for a Location that is no http(s) URL, `BodyConsumed` for a body that would have to be sent again
     and cannot be.
     """
-    status = response.status_code
-    if status not in _REDIRECTS:
+    if response.status_code not in _REDIRECTS:
         return None
     locations = response.headers.get_list("location")
     if not locations or not locations[0]:
         return None
+    return redirected(request, response.status_code, locations[0])
+
+
+def redirected(request: Request, status: int, location: str, *, requote: bool = True) -> Request:
+    """The request that comes after `request` was answered with `status` and `location`.
+
+    `requote`: quote in the location what may not stand in a URL; without it the URL is asked for as it is written.  Raises what
+    `next_request` does.
+    """
     try:
-        reference = parse_url(locations[0].strip(" \t"), "Location")
+        reference = parse_url(location.strip(" \t"), "Location")
+        if not requote:
+            reference = URL(location.strip(" \t"), encoded=True)
         url = _resolve(request.url, reference)
+        if request.options.upgrade is not None:
+            url = as_http(url)
         where = destination(url, "Location")
     except InvalidURL as error:
         raise InvalidResponse(
@@ -99,6 +114,13 @@ def next_request(request: Request, response: HttpResponse) -> Request | None:
         ) from error
     headers = HttpHeaders(request.headers)
     options = request.options
+    if options.upgrade is not None and request.destination.secure and not where.secure:
+        # What is said next is the program's own, for as long as the connection lasts, and it asked for TLS.
+        raise InvalidResponse(
+            "a redirect of a WebSocket from wss to ws, which is not followed",
+            peer=request.destination.authority,
+            phase="following redirects",
+        )
     method, body = request.method, request.body
     # RFC 9110 15.4.2 to 15.4.4: POST becomes GET by custom, and 303 asks for it; 307 and 308 forbid it.
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
