@@ -29,6 +29,8 @@ from ..protocol.http1_responses import response_framing
 from .peer import address_of, host_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..net.websocket import WebSocket
     from .forwarded import Seen
 
@@ -47,6 +49,12 @@ class Channel(Supply, Protocol):
 
     def authority(self) -> str:
         """`host:port` of this side, for a request that names none."""
+
+    def listens_at(self) -> tuple[str, int | None]:
+        """Address and port of this side; the path of a Unix socket, and None."""
+
+    def part(self, exchange: Exchange) -> None:
+        """Its response is complete: if its handler does not end in this turn of the loop, go on without it."""
 
     def may_go_on(self) -> bool:
         """Whether another request may follow."""
@@ -75,7 +83,8 @@ class Exchange:
 
     `head` is the request's, `status` the response's, 0 before it is begun, `sent` counts the bytes of its body.  `left(lost)` is
     called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `seen` is what trusted proxies say of
-    the client, None if there are none.
+    the client, None if there are none.  If the handler may go on when its response is complete, `parted(exchange, task)` is set:
+    it is called with the task in which it does, and the connection waits for it no longer.
     """
 
     __slots__ = (
@@ -90,6 +99,7 @@ class Exchange:
         "head",
         "keep_alive",
         "left",
+        "parted",
         "seen",
         "sent",
         "status",
@@ -108,6 +118,7 @@ class Exchange:
         self.status = 0
         self.sent = 0
         self.left: Callable[[bool], None] | None = None
+        self.parted: Callable[[Exchange, asyncio.Task[None]], None] | None = None
         self.seen: Seen | None = None
         self.websocket: WebSocket | None = None
         self._whole = whole  # the body, if it is here already
