@@ -188,10 +188,10 @@ class Request(MutableMapping[str, Any]):
     @property
     def remote(self) -> str | None:
         """The address of the client, without its port; None over a Unix socket."""
-        from ..server.forwarded import host_of
+        from ..server.peer import UNIX, host_of
 
         host = host_of(self.exchange.peer)
-        return host if host != "unix" else None
+        return host if host != UNIX else None
 
     # -- its fields ----------------------------------------------------------------------------------------------------
 
