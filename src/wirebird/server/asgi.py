@@ -34,7 +34,7 @@ class AsgiApp:
         failed: Callable[[BaseException], None] | None = None,
     ) -> None:
         check_application(application)
-        self._application = application
+        self.application = application
         self._root_path = root_path
         self._state: dict[str, Any] = {}
         self._lifespan = Lifespan(application, lifespan, self._state)
@@ -75,7 +75,7 @@ class AsgiApp:
         carrier = _Wire(exchange)
         conversation = Conversation(carrier)
         exchange.left = lambda lost: conversation.disconnect(lost=lost)
-        task = asyncio.create_task(conversation.run(self._application, scope))
+        task = asyncio.create_task(conversation.run(self.application, scope))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:

@@ -54,6 +54,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         "_driver",
         "_expecting",
         "_fault",
+        "active_at",
         "exchange",
         "requests",
         "stamp",
@@ -67,6 +68,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         self._discarded = 0  # bytes of a body that nobody wanted
         self._expecting = False  # the client waits for a 100
         self._fault: ProtocolError | None = None
+        self.active_at = 0.0  # when the last request came, or was answered
         self.exchange: Exchange | None = None
         self.requests = 0
         self.stamp = host.stamp
@@ -215,7 +217,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.requests += 1
         self.head_began = 0.0
         self.phase = SERVING
-        exchange = self.exchange = Exchange(self, head, whole, monotonic())
+        now = self.active_at = monotonic()
+        exchange = self.exchange = Exchange(self, head, whole, now)
         proxies = self._host.settings.proxies
         if proxies is not None:
             try:
@@ -272,6 +275,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         elif self.parser.state is _DONE:
             self.phase = IDLE
             if self._is_to_stay():
+                self.active_at = monotonic()
                 self.due(self._host.settings.keepalive_timeout)
                 self._next()
         elif self._discarded > self._host.settings.drain_size:
@@ -337,8 +341,10 @@ class ServerConnection(PieceSupply, LingeringStream):
             self.phase = IDLE
             if host.stopping and not self._is_to_stay():
                 return False
-            timeout = host.settings.keepalive_timeout
-            self.due_at(NEVER if timeout is None else monotonic() + timeout)
+            if self.read_by == NEVER or self.requests == 1:
+                self.active_at = monotonic()
+                self.due(host.settings.keepalive_timeout)
+            # Otherwise the deadline of the request before stands; when it has come, `overdue` sees that there were others.
             return True
         # Nobody read the whole body.  A little is received, so that the connection can be used again.
         exchange.body.drop()
@@ -465,7 +471,10 @@ class ServerConnection(PieceSupply, LingeringStream):
         phase = self.phase
         if phase is IDLE:
             size = self.parser.begun()
-            if not size:
+            timeout = self._host.settings.keepalive_timeout
+            if not size and self.requests and (timeout is None or self.active_at + timeout > now):
+                self.due_at(NEVER if timeout is None else self.active_at + timeout)
+            elif not size:
                 self.close()
             elif self.is_head_late(size, now):
                 self._break(InvalidRequest("the head of the request took too long", status=408))

@@ -23,6 +23,9 @@ __all__ = ["Driver"]
 
 Done: TypeAlias = "Callable[[BaseException | None], None]"
 
+# What ends the loop, raised by a handler or not.
+_ENDS = (KeyboardInterrupt, SystemExit)
+
 _enter, _leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task
 
 
@@ -61,11 +64,11 @@ class Driver:
             if task.cancelling():
                 self._give_up(task)
             return None
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:
             if task.cancelling():
                 self._give_up(task)
+            if isinstance(error, _ENDS):
+                self.loop.call_soon(_raise, error)  # it ends the loop, and for its client it is a failure like any other
             return error
         finally:
             if not inside:
@@ -130,8 +133,6 @@ class Driver:
             failure: BaseException | None = None
             try:
                 await _go_on(*self._work[:3], cancelled or self._work[3])
-            except (KeyboardInterrupt, SystemExit):
-                raise
             except BaseException as error:
                 failure = error
             self._work = None
@@ -143,9 +144,15 @@ class Driver:
                     self._done(failure)
             finally:
                 self._inside = False
+            if isinstance(failure, _ENDS):
+                raise failure
             failure = None
             if self.task is not me:
                 return
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 @coroutine

@@ -61,6 +61,9 @@ class Channel(Supply, Protocol):
     async def send(self, data: bytes) -> None:
         """Write, and wait until the transport takes more.  Raises `ConnectionLost` if the client has left."""
 
+    async def send_file(self, file: int, offset: int, count: int) -> int:
+        """As much of an open file as can be sent without reading it, and how much that was.  Raises `ConnectionLost`."""
+
     def release(self) -> bytes:
         """Give the transport away to another protocol, with what has arrived for it."""
 
@@ -86,44 +89,26 @@ class Exchange:
     are none.
     """
 
-    __slots__ = (
-        "_body",
-        "_head",
-        "_whole",
-        "_writer",
-        "began",
-        "begun",
-        "connection",
-        "finished",
-        "head",
-        "keep_alive",
-        "left",
-        "seen",
-        "sent",
-        "status",
-        "told",
-        "upgraded",
-        "websocket",
-    )
+    # No slots: most of these keep their first value in a small request, and so they cost it nothing.
+    begun = False
+    finished = False
+    upgraded = False
+    status = 0
+    sent = 0
+    left: Callable[[bool], None] | None = None
+    told: Callable[[], None] | None = None
+    seen: Seen | None = None
+    websocket: WebSocket | None = None
+    _body: Incoming | None = None
+    _head = b""  # of the response, not written yet: it leaves with what comes first
+    _writer: Writer | None = None  # None where the response has no body
 
     def __init__(self, connection: Channel, head: RequestHead, whole: bytes | None, began: float) -> None:
         self.connection = connection
         self.head = head
         self.began = began
         self.keep_alive = head.keep_alive
-        self.begun = False
-        self.finished = False
-        self.upgraded = False
-        self.status = 0
-        self.sent = 0
-        self.left: Callable[[bool], None] | None = None
-        self.told: Callable[[], None] | None = None
-        self.seen: Seen | None = None
-        self.websocket: WebSocket | None = None
         self._whole = whole  # the body, if it is here already
-        self._body: Incoming | None = None
-        self._head = b""  # of the response, not written yet: it leaves with what comes first
-        self._writer: Writer | None = None  # None where the response has no body
 
     def __repr__(self) -> str:
         return f"<Exchange {self.head.method.decode()} {self.head.target.decode('latin-1')} {self.status or 'unanswered'}>"
@@ -267,6 +252,23 @@ class Exchange:
             wire = self._writer.data(data)
             self.sent += len(data)
         await self._send(wire)
+
+    async def send_file(self, file: int, offset: int, count: int) -> int:
+        """`count` bytes of an open file, which the operating system takes from there (sendfile(2)), as the next of the body.
+
+        How many went: fewer where the file has no more, or where that is not possible, as over TLS.  What is missing may be
+        written.  The head is written even if nothing else is.  Raises what `write` raises.
+        """
+        writer = self._writer
+        if self._head or writer is None:
+            await self._send(b"")
+        if writer is None or writer.length == CHUNKED:
+            return 0
+        writer.check(count)
+        sent = await self.connection.send_file(file, offset, count)
+        writer.skip(sent)
+        self.sent += sent
+        return sent
 
     async def finish(self, trailers: bytes = b"") -> None:
         """The end of the response.  Raises `UsageError` if the body was shorter than was promised."""
