@@ -24,7 +24,7 @@ from ..models.message import RequestHead
 from ..models.numbers import check_count
 from .peer import UNIX, host_of, node_v4, node_v6
 
-__all__ = ["Seen", "TrustedProxies", "host_of"]
+__all__ = ["Seen", "TrustedProxies"]
 
 Network: TypeAlias = "IPv4Network | IPv6Network"
 Address: TypeAlias = "IPv4Address | IPv6Address"

@@ -5,15 +5,15 @@
     cors.setup(app, origins=["https://app.example"], credentials=True)
 
 Browsers keep an answer from a page of another origin unless the answer says that this page may read it, and ask before they send
-what a form could not have sent (a preflight).  Both are answered here, for everything in the application, its 404 and its redirects
-included, and for the applications below it that say nothing of their own.
+what a form could not have sent (a preflight).  Both are answered here, for everything in the application, its 404 and its
+redirects included, and for the applications below it that say nothing of their own.
 
 Origins are compared whole and never by a pattern: patterns are how `https://app.example.evil.org` gets in.  Credentials go with
 origins that are named, never with `*` or `null`.  A page of the public network gets nothing from a private one (Private Network
 Access) by anything that is said here.
 
-This protects what is read.  A request that a form could send as well arrives and takes effect whoever's page sent it: against that
-there are `SameSite` cookies and tokens.
+This protects what is read.  A request that a form could send as well arrives and takes effect whoever's page sent it: against
+that there are `SameSite` cookies and tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from ..errors import UsageError
 from ..models.headers import check_token, split_list
 from ..models.numbers import check_count
 from ..models.origin import normal_origin
-from .exceptions import HTTPForbidden
+from ..protocol.websocket_extensions import is_token
+from .exceptions import HTTPBadRequest, HTTPForbidden
 from .keys import AppKey
 from .response import Response
 
@@ -110,6 +111,8 @@ class Policy:
         if self.methods is not None and method not in self.methods:
             raise HTTPForbidden(text="403: pages of other origins may not use this method")
         wanted = [name for value in asked.get_list(_ASKED_HEADERS) for name in split_list(value)]
+        if not all(map(is_token, [method, *wanted])):
+            raise HTTPBadRequest(text="400: what is asked for is no name")
         # `*` does not stand for Authorization (Fetch 4.8, CORS non-wildcard request-header name).
         if any(name not in self._lower and (not self.any_header or name == "authorization") for name in wanted):
             raise HTTPForbidden(text="403: pages of other origins may not send these fields")
@@ -140,7 +143,7 @@ def setup(
 ) -> Policy:
     """Let pages of `origins` read what `app` answers, and the applications below it that have no policy of their own.
 
-    origins      `scheme://host[:port]` of each, compared whole; `"*"` for any page whatever, `"null"` for those that have no origin
+    origins      `scheme://host[:port]` of each, compared whole; `"*"` for any page, `"null"` for those that have no origin
     methods      methods that may be used, as they are spelled; None for all that the path has
     headers      fields that may be sent beside those of a form, `Content-Type`; `"*"` for any but Authorization
     expose       fields that may be read beside the usual ones

@@ -3,10 +3,11 @@
     app = web.Application(middlewares=[web.RateLimit(10, burst=20, concurrency=5)])
 
 Who asks too often is told 429 at once, and when to come back; nobody waits in a line, which would cost the server what the limit
-is to save.  A client is an address, and of IPv6 a network of 64 bits, since everybody there has so many addresses.  Behind a proxy
-that is not among the server's trusted ones, all clients are the one that the proxy is.
+is to save.  A client is an address, and of IPv6 a network of 64 bits, since everybody there has so many addresses.  Behind a
+proxy that is not among the server's trusted ones, all clients are the one that the proxy is.
 
-This bounds what one client may have of an application.  What connections may do that send no whole request is the server's business.
+This bounds what one client may have of an application.  What connections may do that send no whole request is the server's
+business.
 """
 
 from __future__ import annotations
