@@ -127,17 +127,17 @@ def test_a_handler_can_end_the_server(program: Program) -> None:
     assert program.said.split()[-2:] == ["ended", "returned"]
 
 
-def test_a_port_in_use_is_an_os_error() -> None:
-    ended: list[str] = []
+def test_a_port_in_use_is_an_os_error_before_anything_starts() -> None:
+    started: list[str] = []
 
     async def note(app: web.Application) -> None:
-        ended.append("cleaned up")
+        started.append("started")
 
     app = web.Application()
-    app.on_cleanup.append(note)
+    app.on_startup.append(note)
     with socket.create_server(("127.0.0.1", 0)) as held, pytest.raises(OSError, match="in use"):
         web.run_app(app, port=held.getsockname()[1], print=None)
-    assert ended == ["cleaned up"]
+    assert started == []
 
 
 def test_a_start_that_fails_is_raised_and_leaves_no_loop() -> None:

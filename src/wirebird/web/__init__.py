@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from .app import Application
     from .content import Content
     from .cookies import ResponseCookie, ResponseCookies
+    from .events import EventStreamResponse
     from .files import FileResponse
     from .forms import FormData, FormLimits
     from .keys import AppKey
+    from .limits import RateLimit
     from .middleware import compress_middleware, middleware, normalize_path_middleware
     from .multipart import MultipartReader, Part
     from .request import Request
@@ -37,6 +39,7 @@ __all__ = [
     "AppRunner",
     "Application",
     "Content",
+    "EventStreamResponse",
     "FileField",
     "FileResponse",
     "FormData",
@@ -44,6 +47,7 @@ __all__ = [
     "GracefulExit",
     "MultipartReader",
     "Part",
+    "RateLimit",
     "Request",
     "Response",
     "ResponseCookie",
@@ -82,6 +86,7 @@ _homes = {
     "AppRunner": "runner",
     "Application": "app",
     "Content": "content",
+    "EventStreamResponse": "events",
     "FileField": "uploads",
     "FileResponse": "files",
     "FormData": "forms",
@@ -89,6 +94,7 @@ _homes = {
     "GracefulExit": "runner",
     "MultipartReader": "multipart",
     "Part": "multipart",
+    "RateLimit": "limits",
     "Request": "request",
     "Response": "response",
     "ResponseCookie": "cookies",

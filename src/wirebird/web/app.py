@@ -134,6 +134,11 @@ class Application(MutableMapping[Any, Any]):
         self._subapps.append(subapp)
         self.router.mount(prefix, subapp)
 
+    @property
+    def subapps(self) -> tuple[Application, ...]:
+        """The applications right below this one."""
+        return tuple(self._subapps)
+
     def add_prefix(self, prefix: str) -> None:
         """Be meant relative to `prefix`."""
         self.router.add_prefix(prefix)

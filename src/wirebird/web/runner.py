@@ -28,7 +28,18 @@ from ..server.server import Served, Server
 from ..server.settings import Settings
 from .app import Application
 
-__all__ = ["BACKLOG", "SIGNALS", "AppRunner", "GracefulExit", "ServerRunner", "Site", "SockSite", "TCPSite", "UnixSite"]
+__all__ = [
+    "BACKLOG",
+    "SIGNALS",
+    "AppRunner",
+    "GracefulExit",
+    "ServerRunner",
+    "Site",
+    "SockSite",
+    "TCPSite",
+    "UnixSite",
+    "name_of",
+]
 
 # How many connections may wait to be accepted.
 BACKLOG: Final = 2048
@@ -107,7 +118,7 @@ class ServerRunner:
         self.server = server
 
     async def shutdown(self) -> None:
-        """Tell the application of the end, while requests are under way; a part of `cleanup`."""
+        """Tell the application that the end is near; `cleanup` does so too."""
 
     async def cleanup(self) -> None:
         """Stop all sites, let requests under way come to their end, and shut the application down; idempotent."""
@@ -119,21 +130,11 @@ class ServerRunner:
                     loop.remove_signal_handler(number)
         if server is None:
             return
-        closing = asyncio.ensure_future(server.close(self._shutdown_timeout))
-        await asyncio.sleep(0)  # nobody listens any more
         try:
-            await self.shutdown()
+            await server.close(self._shutdown_timeout)
         finally:
-            try:
-                await closing
-            finally:
-                self.server = None
-                self._sites.clear()
-
-    async def hurry(self) -> None:
-        """Wait for no request any more, where `cleanup` does: they are cancelled."""
-        if self.server is not None:
-            await self.server.close(0)
+            self.server = None
+            self._sites.clear()
 
     def add_site(self, site: Site) -> None:
         """Take note of a site that starts.  Raises `RuntimeError` if it was started already."""
@@ -176,7 +177,7 @@ class AppRunner(ServerRunner):
         )
 
     async def shutdown(self) -> None:
-        """Call `on_shutdown`: those who keep connections open can end them now."""
+        """Call `on_shutdown`, once; `cleanup` does so too."""
         await self.app.leave()
 
 
@@ -302,14 +303,17 @@ class SockSite(Site):
     ) -> None:
         super().__init__(runner, ssl_context=ssl_context, backlog=backlog)
         self._sock = sock
-        address = sock.getsockname()
-        if isinstance(address, tuple):
-            self.name = str(URL.build(scheme=self.scheme, host=address[0], port=address[1]))
-        else:
-            self.name = f"{self.scheme}://unix:{address}:"
+        self.name = name_of(sock.getsockname(), self.scheme)
 
     def _where(self) -> dict[str, Any]:
         return {"sock": self._sock}
+
+
+def name_of(address: Any, scheme: str) -> str:
+    """The URL of what listens at `address`, which is as sockets have it."""
+    if isinstance(address, tuple):
+        return str(URL.build(scheme=scheme, host=address[0], port=address[1]))
+    return f"{scheme}://unix:{address}:"
 
 
 def _raise_graceful_exit() -> None:
