@@ -21,18 +21,17 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError
 from ..models.dates import format_http_date, parse_http_date
-from ..models.headers import HeadersLike
+from ..models.headers import HeadersLike, add_vary
 from ..models.numbers import check_count
 from ..protocol.byte_ranges import ByteRange, byte_ranges, content_range, part_head, parts_end, unsatisfied_range
 from ..protocol.preconditions import Validators, failed_condition, may_be_a_part, weak_tag
-from .compression import add_vary
 from .opened_file import FileChanged, OpenedFile, open_in_thread, status_of
 from .response import StreamResponse
 
 if TYPE_CHECKING:
     from .request import Request
 
-__all__ = ["CHUNK_SIZE", "FileResponse", "media_type", "response_of"]
+__all__ = ["CHUNK_SIZE", "FileResponse", "media_type"]
 
 CHUNK_SIZE: Final = 262144
 """Bytes that are read at once where the operating system does not send the file itself."""
@@ -127,6 +126,13 @@ class FileResponse(StreamResponse):
         self._opened: OpenedFile | None = None
         if "content-type" not in self.headers:
             self.headers["Content-Type"] = media_type(name)
+
+    @classmethod
+    def of(cls, file: OpenedFile, *, headers: HeadersLike | None, chunk_size: int) -> FileResponse:
+        """One of a file that is open already."""
+        response = cls(file.path, headers=headers, chunk_size=chunk_size)
+        response._opened = file
+        return response
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -275,10 +281,3 @@ class FileResponse(StreamResponse):
         await request.app.prepare_response(request, self)
         self.prepared = self.eof_sent = True
         await self._send_whole(request, body)
-
-
-def response_of(file: OpenedFile, headers: HeadersLike | None, chunk_size: int) -> FileResponse:
-    """The response that sends a file which is open already."""
-    response = FileResponse(file.path, headers=headers, chunk_size=chunk_size)
-    response._opened = file
-    return response

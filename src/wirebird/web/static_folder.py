@@ -28,7 +28,7 @@ from ..errors import UsageError
 from ..models.headers import HeadersLike, HttpHeaders, encode_fields
 from ..models.numbers import check_count
 from .exceptions import HTTPForbidden, HTTPMethodNotAllowed, HTTPNotFound, HTTPPermanentRedirect
-from .files import CHUNK_SIZE, response_of
+from .files import CHUNK_SIZE, FileResponse
 from .opened_file import OpenedFile, open_file, status_of
 from .response import Response, StreamResponse
 from .routing import MatchInfo, Resource, Route
@@ -237,7 +237,7 @@ class StaticFolder(Resource):
                 raise
             raise (HTTPForbidden if status == 403 else HTTPNotFound)() from None
         if isinstance(found, OpenedFile):
-            return response_of(found, self._headers, self._chunk_size)
+            return FileResponse.of(found, headers=self._headers, chunk_size=self._chunk_size)
         if found is None:
             query = request.rel_url.raw_query_string
             path = str(self._url_of(names)).rstrip("/")
