@@ -144,6 +144,11 @@ class LingeringStream(PacedStream):
         self.phase = GONE
         self.abort()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+        return self._host.stopping
+
     # -- another protocol ----------------------------------------------------------------------------------------------
 
     def release(self) -> bytes:

@@ -19,15 +19,13 @@ if TYPE_CHECKING:
     from .app import Application
     from .content import Content
     from .cookies import ResponseCookie, ResponseCookies
+    from .events import EventStreamResponse
     from .files import FileResponse
     from .forms import FormData, FormLimits
     from .keys import AppKey
+    from .limits import RateLimit
     from .middleware import compress_middleware, middleware, normalize_path_middleware
     from .multipart import MultipartReader, Part
-    from .events import EventStreamResponse
-    from .keys import AppKey
-    from .limits import RateLimit
-    from .middleware import middleware, normalize_path_middleware
     from .request import Request
     from .response import Response, StreamResponse, json_response
     from .routes import RouteDef, RouteTableDef, View, delete, get, head, options, patch, post, put, route, static, view
@@ -41,6 +39,7 @@ __all__ = [
     "AppRunner",
     "Application",
     "Content",
+    "EventStreamResponse",
     "FileField",
     "FileResponse",
     "FormData",
@@ -48,7 +47,6 @@ __all__ = [
     "GracefulExit",
     "MultipartReader",
     "Part",
-    "EventStreamResponse",
     "RateLimit",
     "Request",
     "Response",
