@@ -64,7 +64,7 @@ PAGES: dict[str, list[Shown]] = {
         Shown("testing/routes.py", "RecordedCall"),
         Shown("testing/routes.py", "UnmatchedRequest"),
         Shown("testing/asgi_transport.py", "ASGITransport"),
-        Shown("server/asgi_conversation.py", "ApplicationError"),
+        Shown("server/asgi_messages.py", "ApplicationError"),
         Shown("testing/server.py", "TestServer"),
         Shown("testing/client.py", "TestClient", methods=False),
         Shown("testing/throwaway_tls.py", "ThrowawayTLS"),

@@ -865,6 +865,53 @@ def test_data_that_looks_like_delimiters_takes_linear_time() -> None:
         assert time.process_time() - began < 2
 
 
+WORDS = [
+    b"--b\r\n",
+    b"\r\n--b\r\n",
+    b"\r\n--b--",
+    b"\r\n",
+    b"Content-Disposition: form-data; name=a\r\n",
+    b'Content-Disposition: form-data; name="b"; filename="f"\r\n',
+    b"Content-Transfer-Encoding: base64\r\n",
+    b"Content-Transfer-Encoding: quoted-printable\r\n",
+    b"Content-Type: text/plain; charset=latin-1\r\n",
+    b"QUJD",
+    b"QQ==",
+    b"=41",
+    b"=",
+    b"\xff",
+    b"x" * 30,
+]
+
+
+class Cut:
+    """A body that comes in these pieces."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    async def readany(self) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=12).map(b"".join), st.integers(1, 9))
+def test_the_outcome_is_the_same_for_every_segmentation(body: bytes, size: int) -> None:
+    async def take(pieces: list[bytes]) -> list[Any]:
+        found: list[Any] = []
+        try:
+            async for one in web.MultipartReader(Cut(pieces), "b", max_size=40):
+                found.append([one.name, one.filename])
+                found[-1].append(await one.text())
+        except web.HTTPException as error:
+            found.append([error.status, error.text])
+        return found
+
+    async def main() -> None:
+        assert await take([body]) == await take(cut(body, size))
+
+    asyncio.run(main())
+
+
 # -- encodings of parts --------------------------------------------------------------------------------------------------------
 
 
@@ -896,9 +943,12 @@ def test_encodings(data: bytes, size: int) -> None:
     ],
 )
 def test_what_is_not_of_the_encoding(data: bytes, encoding: str) -> None:
+    said = set()
     for size in (1, 2, 3, 4, 100):
-        with pytest.raises(DecodingError):
+        with pytest.raises(DecodingError) as caught:
             decoded(data, encoding, size)
+        said.add(str(caught.value))
+    assert len(said) == 1
 
 
 def test_encodings_are_bounded() -> None:

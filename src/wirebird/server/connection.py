@@ -175,9 +175,12 @@ class ServerConnection(PieceSupply, LingeringStream):
                 return
             outcome = run(serve(exchange))
             if outcome is False:
-                if not self._wait_began:
-                    self.due_at(NEVER)
-                return
+                if exchange.parted is None or not exchange.finished:
+                    if not self._wait_began:
+                        self.due_at(NEVER)
+                    return
+                exchange.parted(exchange, self._driver.part())
+                outcome = None
             if not self._conclude(exchange, outcome):  # type: ignore[arg-type]
                 outcome = None  # whose traceback leads here
                 return
@@ -296,6 +299,16 @@ class ServerConnection(PieceSupply, LingeringStream):
         exchange = self.exchange
         if exchange is not None and self._conclude(exchange, error):
             self._next()
+
+    def part(self, exchange: Exchange) -> None:
+        """Its response is complete: if its handler does not end in this turn of the loop, go on without it."""
+        if self._driver.waits:
+            self.loop.call_soon(self._part, exchange)
+
+    def _part(self, exchange: Exchange) -> None:
+        if self.exchange is exchange and exchange.parted is not None and self._driver.waits:
+            exchange.parted(exchange, self._driver.part())
+            self._on_end(None)
 
     def _next(self) -> None:
         """Go on with what has arrived behind the last request."""

@@ -29,6 +29,8 @@ from ..protocol.http1_responses import response_framing
 from .peer import address_of, host_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..net.websocket import WebSocket
     from .forwarded import Seen
 
@@ -51,6 +53,12 @@ class Channel(Supply, Protocol):
 
     def authority(self) -> str:
         """`host:port` of this side, for a request that names none."""
+
+    def listens_at(self) -> tuple[str, int | None]:
+        """Address and port of this side; the path of a Unix socket, and None."""
+
+    def part(self, exchange: Exchange) -> None:
+        """Its response is complete: if its handler does not end in this turn of the loop, go on without it."""
 
     def may_go_on(self) -> bool:
         """Whether another request may follow."""
@@ -86,7 +94,8 @@ class Exchange:
     `head` is the request's, `status` the response's, 0 before it is begun, `sent` counts the bytes of its body.  `left(lost)` is
     called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `told()` is called if the server is
     closed meanwhile: a response without end should come to one.  `seen` is what trusted proxies say of the client, None if there
-    are none.
+    are none.  If the handler may go on when its response is complete, `parted(exchange, task)` is set: it is called with the task
+    in which it does, and the connection waits for it no longer.
     """
 
     # No slots: most of these keep their first value in a small request, and so they cost it nothing.
@@ -97,6 +106,7 @@ class Exchange:
     sent = 0
     left: Callable[[bool], None] | None = None
     told: Callable[[], None] | None = None
+    parted: Callable[[Exchange, asyncio.Task[None]], None] | None = None
     seen: Seen | None = None
     websocket: WebSocket | None = None
     _body: Incoming | None = None

@@ -108,6 +108,11 @@ class LingeringStream(PacedStream):
         name = self.transport.get_extra_info("sockname") if self.transport is not None else None
         return peer_of(name) if isinstance(name, tuple) else "localhost"
 
+    def listens_at(self) -> tuple[str, int | None]:
+        """Address and port of this side; the path of a Unix socket, and None."""
+        name = self.transport.get_extra_info("sockname") if self.transport is not None else None
+        return (name[0], name[1]) if isinstance(name, tuple) else (str(name or ""), None)
+
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def is_going(self) -> bool:
