@@ -157,8 +157,11 @@ class LingeringStream(PacedStream):
     # -- another protocol ----------------------------------------------------------------------------------------------
 
     def release(self) -> bytes:
-        """Give the transport away to another protocol, with what has arrived for it.  Raises `ConnectionLost` if it is gone."""
-        if self.is_going():
+        """Give the transport away to another protocol, with what has arrived for it.
+
+        Raises `ConnectionLost` if it is gone, or the client has closed its side: the other protocol would not be told any more.
+        """
+        if self.is_going() or self.ended:
             raise self.broken()
         self.phase = GONE
         self.forget_deadlines()
