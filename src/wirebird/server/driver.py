@@ -8,6 +8,9 @@ works.  If the handler waits, the task wakes and takes the other steps.
 A handler that cancels its own task in its first step cancels the rest of the one that rests.  If it then waits, it is cancelled
 there, as in any task; if it ends, that task is given up, and the next handler gets another.
 
+The steps are taken through one generator for all handlers: it learns of the end of a coroutine without an exception, which
+`coroutine.send` has to raise, and which costs as much as the rest.
+
 Each handler has a context of its own (PEP 567): what one leaves in a context variable, the next request does not see.
 """
 
@@ -17,7 +20,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from types import coroutine
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 __all__ = ["Driver"]
 
@@ -26,10 +29,22 @@ Done: TypeAlias = "Callable[[BaseException | None], None]"
 _enter, _leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task
 
 
+class _Ended:
+    """What the generator gives when a handler has ended; `error` is what it raised, None if it did not."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+_ENDED: Final = _Ended(None)
+
+
 class Driver:
     """What runs the handlers of one connection, one at a time.  `done(error)` is called when one has ended that had to wait."""
 
-    __slots__ = ("_begun", "_context", "_done", "_inside", "_rest", "_work", "loop", "task")
+    __slots__ = ("_begun", "_context", "_done", "_inside", "_rest", "_steps", "_work", "loop", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
         self.loop = loop
@@ -39,7 +54,8 @@ class Driver:
         self._context: Context | None = None
         self._rest: asyncio.Future[None]
         self._begun = False  # whether the task has taken its own first step: before that it cannot be cancelled and live
-        self._work: tuple[Coroutine[Any, Any, Any], Context, Any, bool] | None = None
+        self._steps: Generator[Any, Any, None] | None = None
+        self._work: tuple[Generator[Any, Any, None], Context, Any, bool] | None = None
 
     @property
     def waits(self) -> bool:
@@ -55,25 +71,28 @@ class Driver:
         inside = self._inside
         if not inside:
             _enter(self.loop, task)
+        steps = self._steps
+        if steps is None:
+            steps = self._steps = _step_through()
+            next(steps)
         try:
-            waited_for = context.run(handler.send, None)
-        except StopIteration:
-            if task.cancelling():
-                self._give_up(task)
-            return None
-        except (KeyboardInterrupt, SystemExit):
-            raise
+            waited_for = context.run(steps.send, handler)
         except BaseException as error:
-            if task.cancelling():
-                self._give_up(task)
-            return error
+            self._steps = None
+            if not isinstance(error, GeneratorExit):
+                raise  # what ends the program
+            waited_for = _Ended(error)
         finally:
             if not inside:
                 _leave(self.loop, task)
+        if type(waited_for) is _Ended:
+            if task.cancelling():
+                self._give_up(task)
+            return waited_for.error
         cancelled = not self._begun and task.cancelling() > 0
         if cancelled:
             self._start()
-        self._work = handler, context, waited_for, cancelled
+        self._work = steps, context, waited_for, cancelled
         if not self._rest.done():
             self._rest.set_result(None)
         return False
@@ -127,12 +146,13 @@ class Driver:
             if self._work is None:
                 return
             self._rest = self.loop.create_future()
-            failure: BaseException | None = None
+            failure: BaseException | None
             try:
-                await _go_on(*self._work[:3], cancelled or self._work[3])
-            except (KeyboardInterrupt, SystemExit):
-                raise
+                failure = await _go_on(*self._work[:3], cancelled or self._work[3])
             except BaseException as error:
+                self._steps = None
+                if not isinstance(error, GeneratorExit) or me is None or me.done():
+                    raise
                 failure = error
             self._work = None
             while me.cancelling():  # type: ignore[union-attr]
@@ -149,21 +169,40 @@ class Driver:
 
 
 @coroutine
-def _go_on(handler: Coroutine[Any, Any, Any], context: Context, waited_for: Any, cancelled: bool) -> Generator[Any, Any, None]:
-    """The steps of `handler` behind the first, each in its `context`; `cancelled` says that its task was, meanwhile."""
+def _step_through() -> Generator[Any, Any, None]:
+    """Takes a handler, gives what that waits for, and `_Ended` at its end."""
+    failed: list[_Ended] = []  # emptied before it rests: its frame is part of the traceback
+    while True:
+        handler = yield failed.pop() if failed else _ENDED
+        try:
+            yield from handler
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            failed.append(_Ended(error))
+        handler = None
+
+
+@coroutine
+def _go_on(
+    steps: Generator[Any, Any, None], context: Context, waited_for: Any, cancelled: bool
+) -> Generator[Any, Any, BaseException | None]:
+    """The steps of a handler behind the first, each in its `context`: what it raises.
+
+    `cancelled` says that its task was, meanwhile.
+    """
     if cancelled and waited_for is not None:
         cancelled = not waited_for.cancel()
     while True:
-        try:
-            if cancelled:
-                cancelled = False
-                waited_for = context.run(handler.throw, asyncio.CancelledError())
-                continue
+        if cancelled:
+            cancelled = False
+            waited_for = context.run(steps.throw, asyncio.CancelledError())
+        else:
             try:
                 value = yield waited_for
             except BaseException as error:
-                waited_for = context.run(handler.throw, error)
+                waited_for = context.run(steps.throw, error)
             else:
-                waited_for = context.run(handler.send, value)
-        except StopIteration:
-            return
+                waited_for = context.run(steps.send, value)
+        if type(waited_for) is _Ended:
+            return waited_for.error

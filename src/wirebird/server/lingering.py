@@ -12,8 +12,9 @@ knows, and waits for when it is closed.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConnectionLost, LimitExceeded, WirebirdError
 from ..net.timeouts import NEVER
@@ -60,6 +61,11 @@ class LingeringStream(PacedStream):
         if self.paused and self.transport is not None and not self.transport.is_closing():
             self.paused = False
             self.transport.resume_reading()
+
+    def give_up(self) -> Awaitable[Any] | None:
+        """Nobody wants the rest of the body: it is received for nobody."""
+        self.resume()
+        return None
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
