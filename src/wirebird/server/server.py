@@ -194,7 +194,7 @@ class Server:
                 "ssl_shutdown_timeout": _GOODBYE,
             }
         if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
-            listener = await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
+            listener = await self._listen_unix(loop, sock, backlog, tls)
         elif sock is not None:  # asyncio's other method would remove the path, which may be that of other processes too
             listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)
         elif path is not None:
@@ -205,6 +205,17 @@ class Server:
         self._listeners.append(listener)
         self._tls[listener] = tls
         return [one.getsockname() for one in listener.sockets]
+
+    async def _listen_unix(
+        self, loop: asyncio.AbstractEventLoop, sock: _socket.socket, backlog: int, tls: dict[str, Any]
+    ) -> asyncio.Server:
+        """Listen with another loop than asyncio's on a Unix socket whose path is not ours to remove."""
+        try:
+            return await loop.create_unix_server(  # type: ignore[call-arg]
+                self._accept, sock=sock, backlog=backlog, cleanup_socket=False, **tls
+            )
+        except TypeError:  # it knows no such argument, and does not remove it
+            return await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
 
     def _accept(self) -> ServerConnection:
         loop: asyncio.AbstractEventLoop = self._loop  # type: ignore[assignment]
