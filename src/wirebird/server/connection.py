@@ -336,6 +336,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         if error is not None or not exchange.finished:
             self._failed(exchange, error or RuntimeError("the request was served without a whole response"))
         self.exchange = None
+        if self.parser.state is not _DONE:
+            exchange.body.drop()  # whoever still reads it
         if host.done is not None:
             self._tell(exchange)
         if self.phase is not SERVING:
@@ -356,7 +358,6 @@ class ServerConnection(PieceSupply, LingeringStream):
             # Otherwise the deadline of the request before stands; when it has come, `overdue` sees that there were others.
             return True
         # Nobody read the whole body.  A little is received, so that the connection can be used again.
-        exchange.body.drop()
         self.phase = DRAINING
         self.resume()
         self.due(host.settings.drain_time)
@@ -483,11 +484,8 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._break(InvalidRequest("the body of the request took too long", status=408))
         elif phase is DRAINING:
             self.linger()
-        elif phase is LINGERING:
-            if self.written_by == NEVER:
-                self.close()
-            else:
-                self.due(self._host.settings.linger_time)  # it is still reading
+        else:
+            super().overdue(now)
 
     # -- what makes it a `Supply`: the body's side ---------------------------------------------------------------------
 

@@ -263,7 +263,8 @@ class Exchange:
     def upgrade(self, head: bytes) -> bytes:
         """Answer 101 with this whole head: the connection is the caller's, and so is what has arrived behind the request.
 
-        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left.
+        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left, and `InvalidRequest` if
+        the request has a body that is not read yet.
         """
         if self.begun:
             raise UsageError("the response has begun already")

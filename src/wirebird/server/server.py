@@ -33,8 +33,11 @@ from .settings import Settings
 
 __all__ = ["Served", "Server"]
 
-# How long a TLS peer may take to say goodbye, and the last bytes to leave, when the server is closed, seconds.
+# How long the last bytes may take to leave when the server is closed, seconds.
 _GOODBYE: Final = 1.0
+
+# asyncio's own limit for the end of TLS counts from the close, however much there is still to send: a day is none, seconds.
+_UNHURRIED: Final = 86400.0
 
 # Above `max_connections`, as many more are told so before they are closed; those beyond are not.
 _TOLD: Final = 1024
@@ -191,7 +194,7 @@ class Server:
             tls = {
                 "ssl": ssl,
                 "ssl_handshake_timeout": self.settings.header_timeout or 60.0,
-                "ssl_shutdown_timeout": _GOODBYE,
+                "ssl_shutdown_timeout": _UNHURRIED,
             }
         if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
             listener = await self._listen_unix(loop, sock, backlog, tls)
