@@ -81,6 +81,16 @@ PAGES: dict[str, list[Shown]] = {
         Shown("web/cookies.py", "ResponseCookies"),
         Shown("web/cookies.py", "ResponseCookie"),
     ],
+    "server": [
+        Shown("server/server.py", "Server"),
+        Shown("server/server.py", "Served"),
+        Shown("server/settings.py", "Settings", methods=False),
+        Shown("server/exchange.py", "Exchange"),
+        Shown("server/forwarded.py", "TrustedProxies", methods=False),
+        Shown("server/access_log.py", "AccessLog", methods=False),
+        Shown("server/runner.py", "serve"),
+        Shown("server/runner.py", "Place", methods=False),
+    ],
     "timeouts": [Shown("net/timeouts.py", "Timeouts", methods=False)],
     "headers": [Shown("models/headers.py", "HttpHeaders")],
     "cookies": [
