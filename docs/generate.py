@@ -58,6 +58,11 @@ PAGES: dict[str, list[Shown]] = {
         Shown("protocol/websocket_deflate.py", "Deflate", methods=False),
         Shown("client/reconnect.py", "Reconnect", methods=False),
     ],
+    "web-files": [
+        Shown("web/files.py", "FileResponse"),
+        Shown("web/static_folder.py", "StaticFolder"),
+        Shown("web/middleware.py", "compress_middleware"),
+    ],
     "testing": [
         Shown("testing/mock.py", "MockTransport"),
         Shown("testing/routes.py", "Route"),
