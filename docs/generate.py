@@ -75,6 +75,28 @@ PAGES: dict[str, list[Shown]] = {
         Shown("testing/throwaway_tls.py", "ThrowawayTLS"),
         Shown("testing/recorder.py", "Recorder"),
     ],
+    "web-websocket": [
+        Shown("web/websocket.py", "WebSocketResponse"),
+        Shown("web/websocket.py", "WebSocketReady", methods=False),
+    ],
+    "web-events": [Shown("web/events.py", "EventStreamResponse")],
+    "sessions": [
+        Shown("web/sessions.py", "setup"),
+        Shown("web/sessions.py", "get_session"),
+        Shown("web/sessions.py", "new_session"),
+        Shown("web/session.py", "Session"),
+        Shown("web/session_storage.py", "SignedCookieStorage", methods=False),
+        Shown("web/session_storage.py", "EncryptedCookieStorage", methods=False),
+        Shown("web/session_storage.py", "MemoryStorage", methods=False),
+        Shown("web/session_storage.py", "Storage"),
+    ],
+    "web-guards": [
+        Shown("web/cors.py", "setup"),
+        Shown("web/limits.py", "RateLimit", methods=False),
+        Shown("web/limits.py", "client_network"),
+        Shown("web/error_page.py", "show_failure"),
+        Shown("web/error_page.py", "Section", methods=False),
+    ],
     "web-forms": [
         Shown("web/forms.py", "FormData"),
         Shown("web/forms.py", "FormLimits", methods=False),

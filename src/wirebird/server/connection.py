@@ -479,11 +479,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         elif self.exchange is not None and self.exchange.told is not None:
             self.exchange.told()
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the server is being closed."""
-        return self._host.stopping
-
     def cancel(self) -> None:
         """Do not wait for the handler any longer."""
         self._cancelled = True

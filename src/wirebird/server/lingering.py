@@ -168,6 +168,11 @@ class LingeringStream(PacedStream):
         else:
             self.abort()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+        return self._host.stopping
+
     # -- another protocol ----------------------------------------------------------------------------------------------
 
     def release(self) -> bytes:
