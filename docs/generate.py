@@ -70,6 +70,16 @@ PAGES: dict[str, list[Shown]] = {
         Shown("testing/throwaway_tls.py", "ThrowawayTLS"),
         Shown("testing/recorder.py", "Recorder"),
     ],
+    "serving": [
+        Shown("web/run.py", "run_app"),
+        Shown("web/runner.py", "AppRunner"),
+        Shown("web/runner.py", "ServerRunner"),
+        Shown("web/runner.py", "Site"),
+        Shown("web/runner.py", "TCPSite"),
+        Shown("web/runner.py", "UnixSite"),
+        Shown("web/runner.py", "SockSite"),
+        Shown("web/runner.py", "GracefulExit"),
+    ],
     "timeouts": [Shown("net/timeouts.py", "Timeouts", methods=False)],
     "headers": [Shown("models/headers.py", "HttpHeaders")],
     "cookies": [

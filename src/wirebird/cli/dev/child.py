@@ -14,9 +14,8 @@ from typing import Any, Final
 from ...server.exchange import Exchange
 from ...server.runner import run
 from ...server.server import Served, Server
-from ..launch import Launch, loop_factory, start_logging
-from ..loading import LoadError, Target, report
-from ..serve import load, read_launch
+from ..launch import Launch, loop_factory, read_launch, start_logging
+from ..loading import LoadError, Target, load, report
 from .app import PREFIX, DevApp
 from .guard import Guard
 from .tracebacks import Failure, explain

@@ -13,10 +13,9 @@ from typing import Any
 import click
 
 from ...web.runner import name_of
-from ..launch import LOG_LEVELS, Launch, complain
+from ..launch import LOG_LEVELS, Launch, complain, read_launch
 from ..loading import LoadError, Target, read_target
 from ..places import describe_failure
-from ..serve import read_launch
 from .app import PREFIX
 from .supervisor import Supervisor, missing_watcher
 
