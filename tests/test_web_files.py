@@ -268,7 +268,7 @@ def test_other_methods_have_no_conditions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["small", "large"])
 def test_prepare_sends_it_and_signals_see_it(name: str, tmp_path: Path) -> None:
-    """`on_response_prepare` sees the status and the fields that are sent, and may add to them, whatever becomes of the file."""
+    """`on_response_prepare` sees the status and the fields that are sent, whatever becomes of the file, and may add to them."""
     make(tmp_path / "small", HELLO)
     make(tmp_path / "large", LARGE)
     seen = []
@@ -458,7 +458,7 @@ def test_tags_name_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     check(tmp_path, main)
 
 
-@pytest.mark.parametrize(("modified", "shown"), [(4e9, None), (0.5, 0), (-86400.5, -86401)])
+@pytest.mark.parametrize(("modified", "shown"), [(4e9, None), (0.5, 0), (-86400.5, -86401), (12e9, None)])
 def test_odd_times(modified: float, shown: int | None, tmp_path: Path) -> None:
     """A time in the future is now (RFC 9110 8.8.2.1); one before 1970 is one."""
     make(tmp_path / "a", HELLO, modified)

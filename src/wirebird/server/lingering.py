@@ -96,7 +96,7 @@ class LingeringStream(PacedStream):
 
     def write(self, data: bytes) -> None:
         """Write, if there is somebody to read it."""
-        if self.transport is not None and not self.transport.is_closing():
+        if not self.closing and self.transport is not None:
             self.transport.write(data)
 
     def broken(self) -> WirebirdError:
@@ -107,6 +107,11 @@ class LingeringStream(PacedStream):
         """`host:port` of this side, for a request that names none."""
         name = self.transport.get_extra_info("sockname") if self.transport is not None else None
         return peer_of(name) if isinstance(name, tuple) else "localhost"
+
+    def listens_at(self) -> tuple[str, int | None]:
+        """Address and port of this side; the path of a Unix socket, and None."""
+        name = self.transport.get_extra_info("sockname") if self.transport is not None else None
+        return (name[0], name[1]) if isinstance(name, tuple) else (str(name or ""), None)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -115,7 +115,7 @@ class Server:
         self._leaving: asyncio.Future[Any] | None = None
         self._is_crowded = False
         self._stamp = b""
-        self._stamped_at = 0
+        self._stamp_timer: asyncio.TimerHandle | None = None
         self._started = False
 
     def __repr__(self) -> str:
@@ -130,11 +130,16 @@ class Server:
 
     def stamp(self) -> bytes:
         """The lines of Date and Server, made once a second."""
-        now = int(time())
-        if now != self._stamped_at:
-            self._stamped_at = now
-            self._stamp = b"Date: %b\r\n%b" % (formatdate(now, usegmt=True).encode(), self._name)
-        return self._stamp
+        return self._stamp or self._make_stamp()
+
+    def _make_stamp(self) -> bytes:
+        now = time()
+        stamp = self._stamp = b"Date: %b\r\n%b" % (formatdate(int(now), usegmt=True).encode(), self._name)
+        self._stamp_timer = self._loop.call_later(1.001 - now % 1, self._forget_stamp)  # type: ignore[union-attr]
+        return stamp
+
+    def _forget_stamp(self) -> None:
+        self._stamp = b""
 
     def refused(self, peer: str, error: ProtocolError) -> None:
         """What has arrived from `peer` was no request."""
@@ -246,6 +251,7 @@ class Server:
         finally:
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
             try:
                 await self._shut_down(grace, hurry)
             finally:
@@ -348,7 +354,12 @@ class Server:
                 pass
         if self._loop is not None:
             self.watch.stop()
+        if self._stamp_timer is not None:
+            self._stamp_timer.cancel()
+            self._forget_stamp()
         self._unlink()
+        for _ in range(2):
+            await asyncio.sleep(0)  # a handshake that was broken off closes its socket in a turn of its own
 
     def _unlink(self) -> None:
         paths, self._paths = self._paths, []

@@ -165,21 +165,29 @@ class FileResponse(StreamResponse):
         headers = self.headers
         if file.varies:
             add_vary(headers, "Accept-Encoding")
-        if file.coding is None:
+        if file.coding is None and self.coding is None:
             await self._refuse(request, 406)
             return
-        if file.coding != "identity":
+        is_coded = file.coding not in (None, "identity")
+        if file.coding is not None and is_coded:
             headers["Content-Encoding"] = file.coding
         if "etag" not in headers:
             if file.etag is not None:
                 headers["ETag"] = file.etag
-        elif file.coding != "identity":
+        elif is_coded:
             headers["ETag"] = weak_tag(headers["etag"])  # it is that of other bytes
         if file.modified is not None and "last-modified" not in headers:
             headers["Last-Modified"] = format_http_date(file.modified)
         parts: list[ByteRange] = [ByteRange(0, file.size)]
         if self._status == 200 and request.method in ("GET", "HEAD"):
             clock = time()
+            if self.coding is not None and file.size < self.coding.min_size:
+                self.coding = None
+            ranged = self.coding is None or self.coding.choose(request.headers, 200, headers) is None
+            if ranged:
+                self.coding = None
+            elif "etag" in headers:
+                headers["ETag"] = weak_tag(headers["etag"])  # as it will be, when it is compressed
             modified = parse_http_date(headers.get("last-modified", ""), clock)
             state = Validators(headers.get("etag"), None if modified is None else int(modified))
             failed = failed_condition(request.method, request.headers, state, clock)
@@ -189,9 +197,7 @@ class FileResponse(StreamResponse):
             if failed == 304:
                 await self._not_modified(request)
                 return
-            ranged = self.coding is None or self.coding.choose(request, self) is None
             if ranged:
-                self.coding = None
                 headers["Accept-Ranges"] = "bytes"
             if ranged and request.method == "GET" and "range" in request.headers and may_be_a_part(request.headers, state, clock):
                 asked = byte_ranges(request.headers.get_list("range"), file.size)
@@ -224,7 +230,7 @@ class FileResponse(StreamResponse):
             await self._send_whole(request, body)
             return
         await self._start(request, self._length)
-        if request.exchange.has_body():
+        if request.method != "HEAD":
             for index, segment in enumerate(segments):
                 if isinstance(segment, bytes):
                     await self.write(segment)

@@ -16,7 +16,6 @@ import asyncio
 import errno
 import os
 import stat
-import struct
 from hashlib import blake2b
 from time import time
 from typing import Final
@@ -30,6 +29,9 @@ SMALL: Final = 65536
 
 # Seconds for which a file has to be as it is, before a tag names its state.
 _SETTLED: Final = 2.0
+
+# The first second that HTTP has a date for.
+_YEAR_ONE: Final = -62_135_596_800
 
 # The best first: these were made once, whatever that took.
 _SIBLINGS: Final = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
@@ -54,7 +56,7 @@ class OpenedFile:
     __slots__ = ("_fd", "_mtime", "_reading", "coding", "data", "etag", "modified", "path", "size", "varies")
 
     def __init__(self, path: str, fd: int, facts: os.stat_result, clock: float) -> None:
-        self._fd = fd
+        self._fd = -1
         self._mtime = facts.st_mtime_ns
         self._reading: asyncio.Future[bytes] | None = None
         self.coding: str | None = "identity"
@@ -62,12 +64,13 @@ class OpenedFile:
         self.path = path
         self.size = facts.st_size
         self.varies = False
-        state = struct.pack("<QQqq", facts.st_ino & 0xFFFFFFFFFFFFFFFF, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-        tag = f'"{blake2b(state, digest_size=12).hexdigest()}"'
+        state = f"{facts.st_ino} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
+        tag = f'"{blake2b(state.encode(), digest_size=12).hexdigest()}"'
         settled = clock - max(facts.st_mtime, facts.st_ctime) > _SETTLED
         self.etag: str | None = tag if settled else f"W/{tag}"
         # RFC 9110 8.8.2.1: never later than the Date of the answer.
-        self.modified: int | None = int(min(facts.st_mtime, clock) // 1)
+        self.modified: int | None = max(int(min(facts.st_mtime, clock) // 1), _YEAR_ONE)
+        self._fd = fd
 
     def __repr__(self) -> str:
         return f"<OpenedFile {self.path} {self.size} bytes{'' if self._fd >= 0 else ', closed'}>"

@@ -126,7 +126,10 @@ class Request(MutableMapping[str, Any]):
             target = self.raw_path
             if not target.startswith("/"):
                 target = "/" if target == "*" else destination(URL(target, encoded=True)).target
-            self._target = URL(target, encoded=True)
+            if target.startswith("//"):  # by itself that would name a host
+                self._target = URL(f"http://here{target}", encoded=True).relative()
+            else:
+                self._target = URL(target, encoded=True)
         return self._target
 
     @property
@@ -259,12 +262,12 @@ class Request(MutableMapping[str, Any]):
             self._content = Content(self.exchange.body, self._codings())
         return self._content
 
-    async def read(self) -> bytes:
+    async def read(self, max_size: int | None = None) -> bytes:
         """The whole body, decoded where it has a Content-Encoding.  May be called again.
 
-        Raises `HTTPRequestEntityTooLarge` for more than the application's `max_body_size`, `HTTPUnsupportedMediaType` for a
-        coding that is not known, `HTTPBadRequest` for a body that is not what it says, and `BodyConsumed` if a part of it was
-        read from `content` before.
+        Raises `HTTPRequestEntityTooLarge` for more than `max_size` bytes (by default what the application allows),
+        `HTTPUnsupportedMediaType` for a coding that is not known, `HTTPBadRequest` for a body that is not what it says, and
+        `BodyConsumed` if a part of it was read from `content` before.
         """
         if self._body is None:
             if self.head.length == 0:
@@ -272,7 +275,7 @@ class Request(MutableMapping[str, Any]):
             elif self._content is not None and self._content.is_begun:
                 raise BodyConsumed("the body, or a part of it, was read in pieces before")
             else:
-                self._body = await self._collect()
+                self._body = await self._collect(self.body_limit() if max_size is None else max_size)
         return self._body
 
     def body_limit(self) -> int | None:
@@ -283,8 +286,7 @@ class Request(MutableMapping[str, Any]):
         headers = self.headers
         return headers.get_list("content-encoding") if "content-encoding" in headers else []
 
-    async def _collect(self) -> bytes:
-        limit = self.body_limit()
+    async def _collect(self, limit: int | None) -> bytes:
         codings = self._codings()
         body = self.exchange.body
         if not codings:
