@@ -133,15 +133,22 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def start_logging(level: str, access_log: bool) -> None:
-    """Have log records go to standard error, and those of requests to standard output."""
-    logging.basicConfig(level=getattr(logging, level.upper()), format="%(levelname)s %(name)s: %(message)s")
+    """Have log records of this library go to standard error, and those of requests to standard output.
+
+    Others are the application's to configure.
+    """
+    _direct("wirebird", sys.stderr, getattr(logging, level.upper()), "%(levelname)s %(name)s: %(message)s")
     if access_log:
-        logger = logging.getLogger("wirebird.access")
-        handler = logging.StreamHandler(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.handlers = [handler]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+        _direct("wirebird.access", sys.stdout, logging.INFO, "%(message)s")
+
+
+def _direct(name: str, stream: Any, level: int, pattern: str) -> None:
+    logger = logging.getLogger(name)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter(pattern))
+    logger.handlers = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
 
 
 def complain(message: str) -> None:

@@ -176,12 +176,12 @@ async def load(target: Target, options: dict[str, Any], *, in_worker: bool = Fal
         raise SystemExit(1) from None
 
 
-def folder_app(folder: Path, *, listing: bool) -> Served:
-    """An application that serves a folder."""
+def folder_app(folder: Path, prefix: str = "/", *, listing: bool = True) -> Served:
+    """An application that serves a folder, below `prefix`."""
     from .. import web
 
     app = web.Application()
-    app.add_routes([web.static("/", folder, show_index=listing, index="index.html")])
+    app.add_routes([web.static(prefix, folder, show_index=listing, index="index.html")])
     return app
 
 

@@ -86,9 +86,10 @@ class DevProcess:
     async def _wrapped(self) -> Served:
         """The application with what belongs around it; without one, the reason."""
         guard = Guard([*self._options["allow_host"], *self._options["serve"]["host"]])
+        folders = {prefix: Path(path) for prefix, path in self._options["folders"].items()}
         crashed = self._options["crashed"]
         if crashed:
-            self._app = DevApp(None, broken=[Failure("No process", crashed, "", [], crashed)], guard=guard)
+            self._app = DevApp(None, broken=[Failure("No process", crashed, "", [], crashed)], guard=guard, folders=folders)
             return self._app
         try:
             served = await self._load()
@@ -98,9 +99,9 @@ class DevProcess:
                 broken = explain(error.__cause__)
             else:
                 broken = [Failure("There is nothing to serve", str(error), "", [], str(error))]
-            self._app = DevApp(None, broken=broken, guard=guard)
+            self._app = DevApp(None, broken=broken, guard=guard, folders=folders)
         else:
-            self._app = DevApp(served, getattr(served, "application", served), guard=guard)
+            self._app = DevApp(served, getattr(served, "application", served), guard=guard, folders=folders)
         return self._app
 
     # -- the parent ----------------------------------------------------------------------------------------------------
