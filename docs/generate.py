@@ -97,6 +97,16 @@ PAGES: dict[str, list[Shown]] = {
         Shown("web/error_page.py", "show_failure"),
         Shown("web/error_page.py", "Section", methods=False),
     ],
+    "serving": [
+        Shown("web/run.py", "run_app"),
+        Shown("web/runner.py", "AppRunner"),
+        Shown("web/runner.py", "ServerRunner"),
+        Shown("web/runner.py", "Site"),
+        Shown("web/runner.py", "TCPSite"),
+        Shown("web/runner.py", "UnixSite"),
+        Shown("web/runner.py", "SockSite"),
+        Shown("web/runner.py", "GracefulExit"),
+    ],
     "web-forms": [
         Shown("web/forms.py", "FormData"),
         Shown("web/forms.py", "FormLimits", methods=False),
