@@ -35,14 +35,10 @@ from wirebird.models.message import RequestHead
 from wirebird.net.stream import Stream
 from wirebird.net.websocket import WebSocket
 from wirebird.protocol.http1 import LAST_CHUNK, chunk, response_line
-<<<<<<< HEAD
 from wirebird.protocol.http1_events import End, Event, State
 from wirebird.protocol.http1_parser import Parser
-=======
-from wirebird.protocol.http1_parser import End, Event, Parser, State
 from wirebird.protocol.websocket_deflate import Deflate
 from wirebird.protocol.websocket_handshake import Accepted, ServerHandshake
->>>>>>> main
 
 __all__ = ["SMALL", "main"]
 

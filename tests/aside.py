@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Self
 
 __all__ = ["Aside"]
@@ -18,7 +19,8 @@ class Aside:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name=type(self).__name__)
+        # asyncio's debugging, which is slow, is for what is tested.
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(), debug=False), name=type(self).__name__)
 
     async def serve(self) -> None:
         """Open everything, await `ready()`, and close everything."""
@@ -29,6 +31,11 @@ class Aside:
         assert self._ended is not None
         self._ready.set()
         await self._ended.wait()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have the servers' own loop call it."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(function)
 
     async def _run(self) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()

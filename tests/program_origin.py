@@ -15,6 +15,7 @@ import socket
 import ssl
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ PROGRAMS = Path(__file__).with_name("seed_programs")
 HOSTS = (
     *("www.google.com", "google.com", "postman-echo.com", "images.dog.ceo", "www.facebook.com", "twitch.tv", "linkedin.com"),
     *("your-upload-endpoint.com", "pathtoverybigfile.aioreq", "www.example.com", "httpbin.org", "example.com"),
+    *("api.github.com", "python.org", "example.org", "xn--e1afmkfd.example"),
 )
 PICTURE = pattern(400_000)
 
@@ -48,6 +50,15 @@ class ProgramResolver:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+@cache
+def _authority() -> tuple[bytes, ssl.SSLContext]:
+    """The certificate of a certification authority, and the context of a server that it vouches for; one for all tests."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(*HOSTS).configure_cert(context)
+    return authority.cert_pem.bytes(), context
 
 
 class ProgramOrigin(Aside):
@@ -100,11 +111,14 @@ class ProgramOrigin(Aside):
         assert [error for one in self.origins for error in one.faults] == []
         return names
 
+    def release(self) -> None:
+        """Let `/held` and `/silent` go on."""
+        for one in self.origins:
+            self.call(one.release.set)
+
     async def serve(self) -> None:
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(self.folder / "ca.pem"))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert(*HOSTS).configure_cert(context)
+        authority, context = _authority()
+        (self.folder / "ca.pem").write_bytes(authority)
         plain, secure = Origin(), Origin(tls=context)
         self.origins = [plain, secure]
         for one in self.origins:

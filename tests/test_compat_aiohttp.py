@@ -891,6 +891,44 @@ def test_digest(lib: Any) -> None:
     run(main)
 
 
+def test_digest_is_for_one_origin() -> None:
+    async def main() -> None:
+        async with Origin() as origin, Origin() as other:
+            challenge = [("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256')]
+            origin.on("/away", answer([("Location", other.url("/guarded"))], b"", 302))
+            other.on("/guarded", answer(challenge, b"", 401))
+            async with ours.ClientSession(middlewares=(ours.DigestAuthMiddleware("a", "b"),)) as session:
+                async with session.get(origin.url("/away")) as response:
+                    assert response.status == 401
+            assert len(other.asked) == 1
+            assert "authorization" not in other.asked[0].headers
+
+    run(main)
+
+
+def test_nothing_is_smuggled() -> None:
+    async def main() -> None:
+        with pytest.raises(ValueError):
+            ours.ClientSession(version=ours.HttpVersion(1, "1\r\nX: y"))
+        async with Origin() as origin, ours.ClientSession() as session:
+            for method, arguments in (
+                ("GET / HTTP/1.1\r\nX: y", {}),
+                ("GET", {"headers": {"A": "b\r\nX: y"}}),
+                ("GET", {"headers": {"A\r\nX": "y"}}),
+                ("GET", {"cookies": {"c": "d"}, "headers": {"Cookie": "a=b\r\nX: y"}}),
+                ("GET", {"headers": {"Host": "a\r\nX: y"}}),
+                ("GET", {"proxy": origin.url(""), "proxy_headers": {"A": "b\r\nX: y"}}),
+                ("POST", {"data": b"x", "headers": {"Content-Length": "1\r\nX: y"}}),
+            ):
+                with pytest.raises(ValueError):
+                    await session.request(method, origin.url("/"), **arguments)
+            assert origin.asked == []
+            with pytest.raises(ValueError):
+                await session.ws_connect(origin.url("/"), protocols=("a\r\nX: y",))
+
+    run(main)
+
+
 @both
 def test_own_classes(lib: Any) -> None:
     class Request(lib.ClientRequest):  # type: ignore[misc]

@@ -352,3 +352,39 @@ def test_many_short_lines_take_linear_time() -> None:
             assert await reader.readline() == b"\n"
 
     run(main)
+
+
+def test_what_came_before_an_error_can_be_read() -> None:
+    async def main() -> None:
+        async with Origin() as origin, ours.ClientSession() as session:
+
+            async def handler(asked: Asked, wire: Wire) -> None:
+                await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+                wire.close()
+
+            origin.on("/cut", handler)
+            for read in ("read", "readany", "readline"):
+                async with session.get(origin.url("/cut")) as response:
+                    content = response.content
+                    if read != "readline":
+                        assert await getattr(content, read)(*(100,) if read == "read" else ()) == b"12345"
+                    with pytest.raises(ours.ClientPayloadError):
+                        await getattr(content, read)()
+                    with pytest.raises(ours.ClientPayloadError):
+                        await content.read()
+
+    run(main)
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_pieces_have_the_size_that_was_asked_for_where_there_is_as_much(size: int) -> None:
+    async def main() -> None:
+        async with Origin() as origin, ours.ClientSession() as session:
+            async with session.get(origin.url("/chunked/50000?size=700")) as response:
+                while not response.closed:
+                    await asyncio.sleep(0)
+                pieces = await collect(response.content.iter_chunked(size))
+            assert b"".join(pieces) == pattern(50_000)
+            assert {len(piece) for piece in pieces[:-1]} <= {size}
+
+    run(main, "uvloop")

@@ -13,8 +13,9 @@ import wirebird
 from wirebird.errors import InvalidResponse
 from wirebird.models.headers import HttpHeaders, encode_fields
 from wirebird.models.message import RequestHead
+from wirebird.protocol.http1_events import END
 from wirebird.protocol.http1_heads import parse_request_head, parse_response_head
-from wirebird.protocol.http1_parser import END, Parser
+from wirebird.protocol.http1_parser import Parser
 from wirebird.protocol.websocket_deflate import Agreed, Deflate
 from wirebird.protocol.websocket_handshake import (
     SAME_ORIGIN,

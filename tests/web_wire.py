@@ -88,3 +88,8 @@ async def ask(server: TestServer, data: bytes, size: int | None = None) -> Answe
             await wire.send(data[at : at + (size or len(data))])
             await asyncio.sleep(0)
         return await wire.answer()
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    """`data` in pieces of `size`."""
+    return [data[at : at + size] for at in range(0, len(data), size)]

@@ -26,7 +26,8 @@ from wirebird.errors import WirebirdError
 from wirebird.models.message import RequestHead
 from wirebird.net.stream import Stream
 from wirebird.net.websocket import WebSocket
-from wirebird.protocol.http1_parser import END, Parser
+from wirebird.protocol.http1_events import END
+from wirebird.protocol.http1_parser import Parser
 from wirebird.protocol.websocket_deflate import Deflate
 from wirebird.protocol.websocket_frames import encode_frame
 from wirebird.protocol.websocket_handshake import Refusal, ServerHandshake

@@ -138,7 +138,10 @@ class FileSource:
         self._encoding = encoding
         self._encoder: codecs.IncrementalEncoder | None = None  # one for the whole file: some begin with a byte order mark
         seekable = getattr(file, "seekable", None)
-        self._seekable = bool(seekable()) if callable(seekable) else hasattr(file, "seek") and hasattr(file, "tell")
+        try:
+            self._seekable = bool(seekable()) if callable(seekable) else hasattr(file, "seek") and hasattr(file, "tell")
+        except AttributeError:  # what tarfile has of an archive that is a stream asks the stream, which cannot say
+            self._seekable = False
         self.live = self._text or not self._seekable
         try:
             self._blocks = isinstance(file.fileno(), int)

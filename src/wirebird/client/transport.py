@@ -209,8 +209,9 @@ class Transport:
         # While a body is sent, the peer owes nothing but to take it.
         first = total_at if body is not None else min(options.timeouts.after(now, options.timeouts.read), total_at)
         connection.sending = body is not None
-        if options.limits is not None:
-            connection.parser.limit_to(options.limits)
+        limits = options.limits or self.connector.limits
+        if connection.parser.limits is not limits:
+            connection.parser.limit_to(limits)
         connection.begin(method, whole, waiter, request, now, first, total_at, options.upgrade is not None)
         if body is None and observed is not None:
             observed.mark("sent")

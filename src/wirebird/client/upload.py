@@ -7,7 +7,6 @@ What else the request has to say on account of it, a `Body` says by `describe(he
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -27,7 +26,6 @@ Trailers: TypeAlias = "Mapping[str, str | Callable[[], str]] | Callable[[], Mapp
 
 _PIECE: Final = 65536  # bytes that are here go in pieces of this size
 _AT_ONCE: Final = 65536  # up to this they are compressed beforehand, so that the length is known
-_THREAD: Final = 32768  # from this on a piece is compressed in a thread: it takes longer than the way there and back
 
 
 class Upload:
@@ -126,7 +124,11 @@ class UploadBody:
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The bytes as they are sent.  What was given out has been taken when the next is asked for."""
         meter, total = self._meter, self._total
-        encoder = _make_encoder(self._coding) if self._coding is not None and self._ready is None else None
+        encoder = None
+        if self._coding is not None and self._ready is None:
+            from ..net.encoding import encode
+
+            encoder = _make_encoder(self._coding)
         done = 0
         try:
             if meter is not None:
@@ -138,7 +140,7 @@ class UploadBody:
                             yield self._ready
                     elif encoder is None:
                         yield piece
-                    elif coded := await _encode(encoder, piece):
+                    elif coded := await encode(encoder, piece):
                         yield coded
                     done += len(piece)
                     del piece  # or it is held while the next is read
@@ -188,9 +190,3 @@ def _make_encoder(coding: str) -> Encoder:
     except UsageError as error:
         error.argument = "compress"
         raise
-
-
-async def _encode(encoder: Encoder, piece: bytes) -> bytes:
-    if len(piece) < _THREAD:
-        return encoder.encode(piece)
-    return await asyncio.get_running_loop().run_in_executor(None, encoder.encode, piece)

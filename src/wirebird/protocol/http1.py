@@ -107,11 +107,19 @@ class Writer:
         """The piece as it goes on the wire.  Raises `UsageError` if it is more than was promised; then nothing of it may go."""
         if self.length == CHUNKED:
             return chunk(piece)
-        if self.length != UNTIL_CLOSE:
-            if len(piece) > self.left:
-                raise UsageError(f"the body is longer than the {self.length} bytes promised for it", argument="data")
-            self.left -= len(piece)
+        self.check(len(piece))
+        self.skip(len(piece))
         return piece
+
+    def check(self, count: int) -> None:
+        """Raise `UsageError` if `count` bytes more are more than was promised."""
+        if self.length != UNTIL_CLOSE and count > self.left:
+            raise UsageError(f"the body is longer than the {self.length} bytes promised for it", argument="data")
+
+    def skip(self, count: int) -> None:
+        """`count` bytes of the body, as they are, were put on the wire by somebody else; not for chunks."""
+        if self.length != UNTIL_CLOSE:
+            self.left -= count
 
     def end(self, trailers: bytes = b"") -> bytes:
         """What ends the body on the wire; `trailers` are field lines, for which it must be chunked.

@@ -77,13 +77,14 @@ class Parser:
         self._informational = 0
         self._extensions = 0
         self._empty_lines = 0  # in front of the current request
-        self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
-        self._known_request: RequestHead | None = None  # the same of a server, where it had no body
         self.limit_to(limits)
 
     def limit_to(self, limits: Limits) -> None:
         """Take these limits for what comes next.  A head smaller than the least of them needs no look: a field has four bytes."""
         self.limits = limits
+        self._known_head: ResponseHead | None = None  # the last head, in case the next is the same
+        self._known_request: RequestHead | None = None  # the same of a server, where it had no body
+        # A head of no more bytes than this is within every limit: a field line has four of them at the least.
         self._small_head = min(limits.start_line, limits.head_size, 4 * limits.head_fields)
         self._chunk_line_limit = 16 + len(";") + limits.chunk_extension + len("\r\n")
 
@@ -113,6 +114,8 @@ class Parser:
             raise RuntimeError(f"{self!r} is in the middle of a message")
         self.state = HEAD
         self._empty_lines = 0
+        if not self.leftover:
+            return []
         data, self.leftover = self.leftover, b""
         try:
             return self._advance_through(data, [])  # not `receive`: what is left of a long pipeline is not copied twice
@@ -146,17 +149,20 @@ class Parser:
                     self._begin_body(head.length, events)
                     return self._advance_through(bytes(memoryview(data)[head.size : size]), events)
             known = self._known_request
-            if known is not None and known.size == size and self._is_again(known, data):
+            # What this client has asked before, and nothing else?
+            if (
+                known is not None
+                and known.size == size
+                and self.state is HEAD
+                and not self._pending
+                and data.startswith(known.raw)
+            ):
                 self.state = DONE
                 return [known, END]
             return self._advance_through(bytes(memoryview(data)[:size]), [])
         except ProtocolError:
             self._fail()
             raise
-
-    def _is_again(self, known: RequestHead, data: bytes | bytearray) -> bool:
-        """Whether `data` is the request that this client has made before, and nothing else."""
-        return self.state is HEAD and not self._pending and data.startswith(known.raw)
 
     def advance(self, size: int) -> list[Event]:
         """Count `size` bytes of a body of known length that were received elsewhere; `[END]` if it is complete now."""

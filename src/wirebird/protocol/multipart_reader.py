@@ -221,7 +221,7 @@ class MultipartParser:
                 return False
         self._parts += 1
         if self._parts > self._max_parts:
-            raise self._limit("max_parts", self._max_parts, f"more than {self._max_parts} parts")
+            raise self._limit("max_parts", self._max_parts, f"more than {self._max_parts} parts", status=413)
         events.append(PartHead(self._fields(buffer[begin:end])))
         self._at = _At.DATA
         self._begin = self._searched = end
@@ -238,8 +238,8 @@ class MultipartParser:
             raise InvalidMultipart("the head of a part is not made of header fields")
         return decode_fields(block)
 
-    def _limit(self, limit: str, maximum: int, message: str) -> LimitExceeded:
-        return LimitExceeded(f"a multipart body: {message}", limit=limit, maximum=maximum)
+    def _limit(self, limit: str, maximum: int, message: str, status: int = 400) -> LimitExceeded:
+        return LimitExceeded(f"a multipart body: {message}", limit=limit, maximum=maximum, status=status)
 
 
 def _may_begin(buffer: bytes, delimiter: bytes, begin: int) -> int:

@@ -69,7 +69,7 @@ class AsgiApp:
         if heartbeat is not None:
             check_number("heartbeat", heartbeat, "None or seconds", above=True)
         check_number("close_timeout", close_timeout, "seconds")
-        self._application = application
+        self.application = application
         self._root_path = root_path
         self._state: dict[str, Any] = {}
         self._lifespan = Lifespan(application, lifespan, self._state)
@@ -80,7 +80,7 @@ class AsgiApp:
         self._running: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<AsgiApp {getattr(self._application, '__name__', type(self._application).__name__)}>"
+        return f"<AsgiApp {getattr(self.application, '__name__', type(self.application).__name__)}>"
 
     async def startup(self, server: Server) -> None:
         """Start the application's lifespan.  Raises `ApplicationError` if it does not start."""
@@ -119,7 +119,7 @@ class AsgiApp:
         exchange.left = conversation.disconnect
         exchange.parted = self._parted
         try:
-            await conversation.run(self._application, scope)
+            await conversation.run(self.application, scope)
         except Exception as error:
             if tells_of_leaving(error):  # in words of the framework's own
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending the response") from None
@@ -138,7 +138,7 @@ class AsgiApp:
         conversation = WebSocketConversation(exchange, accepted, Conversation(_Wire(exchange)), self._options)
         exchange.left = conversation.disconnect
         try:
-            await conversation.run(self._application, self._make_scope(exchange, "websocket", _WEBSOCKET))
+            await conversation.run(self.application, self._make_scope(exchange, "websocket", _WEBSOCKET))
         except Exception as error:
             if tells_of_leaving(error):
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending a message") from None

@@ -54,6 +54,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         "_driver",
         "_expecting",
         "_fault",
+        "active_at",
         "exchange",
         "requests",
         "stamp",
@@ -67,6 +68,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         self._discarded = 0  # bytes of a body that nobody wanted
         self._expecting = False  # the client waits for a 100
         self._fault: ProtocolError | None = None
+        self.active_at = 0.0  # when the last request came, or was answered
         self.exchange: Exchange | None = None
         self.requests = 0
         self.stamp = host.stamp
@@ -218,7 +220,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.requests += 1
         self.head_began = 0.0
         self.phase = SERVING
-        exchange = self.exchange = Exchange(self, head, whole, monotonic())
+        now = self.active_at = monotonic()
+        exchange = self.exchange = Exchange(self, head, whole, now)
         proxies = self._host.settings.proxies
         if proxies is not None:
             try:
@@ -275,6 +278,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         elif self.parser.state is _DONE:
             self.phase = IDLE
             if self._is_to_stay():
+                self.active_at = monotonic()
                 self.due(self._host.settings.keepalive_timeout)
                 self._next()
         elif self._discarded > self._host.settings.drain_size:
@@ -295,8 +299,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         exchange = self.exchange
         if exchange is not None and self._conclude(exchange, error):
             self._next()
-        if self.transport is None:
-            self._driver.stop()
 
     def part(self, exchange: Exchange) -> None:
         """Its response is complete: if its handler does not end in this turn of the loop, go on without it."""
@@ -342,6 +344,8 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._tell(exchange)
         if self.phase is not SERVING:
             self.orphan_ended(exchange.websocket, error)
+            if self.transport is None:
+                self._driver.stop()
             return False
         if not exchange.keep_alive or self._fault is not None or not exchange.finished:
             self.linger(exchange.head.keep_alive)
@@ -350,8 +354,10 @@ class ServerConnection(PieceSupply, LingeringStream):
             self.phase = IDLE
             if host.stopping and not self._is_to_stay():
                 return False
-            timeout = host.settings.keepalive_timeout
-            self.due_at(NEVER if timeout is None else monotonic() + timeout)
+            if self.read_by == NEVER or self.requests == 1:
+                self.active_at = monotonic()
+                self.due(host.settings.keepalive_timeout)
+            # Otherwise the deadline of the request before stands; when it has come, `overdue` sees that there were others.
             return True
         # Nobody read the whole body.  A little is received, so that the connection can be used again.
         exchange.body.drop()
@@ -378,7 +384,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         fault: BaseException | None = self._fault
         if isinstance(error, asyncio.CancelledError):
             if self._cancelled or self.is_going():
-                self.break_off()
+                if self.is_going() or not exchange.finished:
+                    self.break_off()
                 return
             error = RuntimeError("the application cancelled itself")
         if fault is None:
@@ -387,7 +394,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             elif not isinstance(error, ConnectionLost):
                 fault = error
                 self._host.refused(self.peer, error)  # type: ignore[arg-type]
-            elif not (self.ended or self.is_going()):
+            elif not (exchange.finished or self.ended or self.is_going()):
                 self._host.failed(exchange, error)
         if fault is not None or isinstance(error, ConnectionLost):
             error.with_traceback(None)  # it holds the handler, which holds the body, which holds the error
@@ -459,6 +466,13 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self.close()
             else:
                 self.due(_LAST_CALL)  # whoever has just come is about to say something
+        elif self.exchange is not None and self.exchange.told is not None:
+            self.exchange.told()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+        return self._host.stopping
 
     def cancel(self) -> None:
         """Do not wait for the handler any longer."""
@@ -470,7 +484,10 @@ class ServerConnection(PieceSupply, LingeringStream):
         phase = self.phase
         if phase is IDLE:
             size = self.parser.begun()
-            if not size:
+            timeout = self._host.settings.keepalive_timeout
+            if not size and self.requests and (timeout is None or self.active_at + timeout > now):
+                self.due_at(NEVER if timeout is None else self.active_at + timeout)
+            elif not size:
                 self.close()
             elif self.is_head_late(size, now):
                 self._break(InvalidRequest("the head of the request took too long", status=408))

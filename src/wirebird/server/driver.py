@@ -25,6 +25,9 @@ __all__ = ["Driver"]
 
 Done: TypeAlias = "Callable[[BaseException | None], None]"
 
+# What ends the loop, raised by a handler or not.
+_ENDS = (KeyboardInterrupt, SystemExit)
+
 # A handler, its context, what it waits for, and whether its task was cancelled meanwhile.
 _Work: TypeAlias = "tuple[Coroutine[Any, Any, Any], Context, Any, bool]"
 
@@ -67,11 +70,11 @@ class Driver:
             if task.cancelling():
                 self._give_up(task)
             return None
-        except (KeyboardInterrupt, SystemExit):
-            raise
         except BaseException as error:
             if task.cancelling():
                 self._give_up(task)
+            if isinstance(error, _ENDS):
+                self.loop.call_soon(_raise, error)  # it ends the loop, and for its client it is a failure like any other
             return error
         finally:
             if not inside:
@@ -152,8 +155,6 @@ class Driver:
             failure: BaseException | None = None
             try:
                 await _go_on(*work[:3], cancelled or work[3])
-            except (KeyboardInterrupt, SystemExit):
-                raise
             except BaseException as error:
                 failure = error
             work = None
@@ -171,12 +172,18 @@ class Driver:
                     self._done(failure)
             finally:
                 self._inside = False
+            if isinstance(failure, _ENDS):
+                raise failure
             failure = None
             if self.task is not me:
                 return
 
     def _is_parted(self, task: asyncio.Task[None]) -> bool:
         return self._parted is not None and task in self._parted
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 @coroutine

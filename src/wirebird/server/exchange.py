@@ -47,6 +47,10 @@ class Channel(Supply, Protocol):
     secure: bool
     stamp: Callable[[], bytes]
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+
     def authority(self) -> str:
         """`host:port` of this side, for a request that names none."""
 
@@ -65,6 +69,9 @@ class Channel(Supply, Protocol):
     async def send(self, data: bytes) -> None:
         """Write, and wait until the transport takes more.  Raises `ConnectionLost` if the client has left."""
 
+    async def send_file(self, file: int, offset: int, count: int) -> int:
+        """As much of an open file as can be sent without reading it, and how much that was.  Raises `ConnectionLost`."""
+
     def release(self) -> bytes:
         """Give the transport away to another protocol, with what has arrived for it."""
 
@@ -74,6 +81,9 @@ class Channel(Supply, Protocol):
     def abort(self) -> None:
         """Break it off."""
 
+    def cancel(self) -> None:
+        """Cancel the handler, if it waits."""
+
     def check_upgrade(self) -> None:
         """Raise `LimitExceeded`, with 503, if there are too many WebSockets."""
 
@@ -82,49 +92,33 @@ class Exchange:
     """A request that has arrived, and its response.
 
     `head` is the request's, `status` the response's, 0 before it is begun, `sent` counts the bytes of its body.  `left(lost)` is
-    called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `seen` is what trusted proxies say of
-    the client, None if there are none.  If the handler may go on when its response is complete, `parted(exchange, task)` is set:
-    it is called with the task in which it does, and the connection waits for it no longer.
+    called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `told()` is called if the server is
+    closed meanwhile: a response without end should come to one.  `seen` is what trusted proxies say of the client, None if there
+    are none.  If the handler may go on when its response is complete, `parted(exchange, task)` is set: it is called with the task
+    in which it does, and the connection waits for it no longer.
     """
 
-    __slots__ = (
-        "_body",
-        "_head",
-        "_whole",
-        "_writer",
-        "began",
-        "begun",
-        "connection",
-        "finished",
-        "head",
-        "keep_alive",
-        "left",
-        "parted",
-        "seen",
-        "sent",
-        "status",
-        "upgraded",
-        "websocket",
-    )
+    # No slots: most of these keep their first value in a small request, and so they cost it nothing.
+    begun = False
+    finished = False
+    upgraded = False
+    status = 0
+    sent = 0
+    left: Callable[[bool], None] | None = None
+    told: Callable[[], None] | None = None
+    parted: Callable[[Exchange, asyncio.Task[None]], None] | None = None
+    seen: Seen | None = None
+    websocket: WebSocket | None = None
+    _body: Incoming | None = None
+    _head = b""  # of the response, not written yet: it leaves with what comes first
+    _writer: Writer | None = None  # None where the response has no body
 
     def __init__(self, connection: Channel, head: RequestHead, whole: bytes | None, began: float) -> None:
         self.connection = connection
         self.head = head
         self.began = began
         self.keep_alive = head.keep_alive
-        self.begun = False
-        self.finished = False
-        self.upgraded = False
-        self.status = 0
-        self.sent = 0
-        self.left: Callable[[bool], None] | None = None
-        self.parted: Callable[[Exchange, asyncio.Task[None]], None] | None = None
-        self.seen: Seen | None = None
-        self.websocket: WebSocket | None = None
         self._whole = whole  # the body, if it is here already
-        self._body: Incoming | None = None
-        self._head = b""  # of the response, not written yet: it leaves with what comes first
-        self._writer: Writer | None = None  # None where the response has no body
 
     def __repr__(self) -> str:
         return f"<Exchange {self.head.method.decode()} {self.head.target.decode('latin-1')} {self.status or 'unanswered'}>"
@@ -180,6 +174,11 @@ class Exchange:
             return destination(URL(target, encoded=True))
         except ValueError as error:
             raise InvalidRequest(f"the request is for no host: {authority!r}") from error
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+        return self.connection.stopping
 
     def has_body(self) -> bool:
         """Whether the response has a body, as it has not after HEAD; known when it is begun."""
@@ -264,6 +263,23 @@ class Exchange:
             self.sent += len(data)
         await self._send(wire)
 
+    async def send_file(self, file: int, offset: int, count: int) -> int:
+        """`count` bytes of an open file, which the operating system takes from there (sendfile(2)), as the next of the body.
+
+        How many went: fewer where the file has no more, or where that is not possible, as over TLS.  What is missing may be
+        written.  The head is written even if nothing else is.  Raises what `write` raises.
+        """
+        writer = self._writer
+        if self._head or writer is None:
+            await self._send(b"")
+        if writer is None or writer.length == CHUNKED:
+            return 0
+        writer.check(count)
+        sent = await self.connection.send_file(file, offset, count)
+        writer.skip(sent)
+        self.sent += sent
+        return sent
+
     async def finish(self, trailers: bytes = b"") -> None:
         """The end of the response.  Raises `UsageError` if the body was shorter than was promised."""
         if self.finished or not self.begun:
@@ -275,9 +291,22 @@ class Exchange:
         self.finished = True
         await self._send(ending)
 
+    def cut_short(self) -> None:
+        """End the response here and now, whatever its handler is about to write; for one without a length.  Nobody waits."""
+        if self.finished or not self.begun:
+            raise UsageError("the response is complete" if self.finished else "the response has not begun")
+        ending = self._writer.end(b"") if self._writer is not None else b""
+        self.finished = True
+        head, self._head = self._head, b""
+        self.connection.write(head + ending)
+
     async def _send(self, data: bytes) -> None:
         head, self._head = self._head, b""
         await self.connection.send(head + data if head else data)
+
+    def cancel(self) -> None:
+        """Cancel the handler where it waits."""
+        self.connection.cancel()
 
     # -- another protocol ----------------------------------------------------------------------------------------------
 

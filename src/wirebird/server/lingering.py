@@ -19,6 +19,7 @@ from ..errors import ConnectionLost, LimitExceeded, WirebirdError
 from ..net.timeouts import NEVER
 from ..protocol.http1_events import State
 from ..protocol.http1_parser import Parser
+from .file_sending import FileSending, can_send_files
 from .host import Host, Phase
 from .pace import PacedStream
 from .peer import peer_of
@@ -71,9 +72,31 @@ class LingeringStream(PacedStream):
             self.transport.write(data)  # type: ignore[union-attr]
             await self.drain()
 
+    async def send_file(self, file: int, offset: int, count: int) -> int:
+        """As much of an open file as can be sent without reading it, and how much that was.  Raises `ConnectionLost`.
+
+        Meanwhile the connection is as one whose client is slow to read: what is written by others would wait.
+        """
+        transport = self.transport
+        if transport is None or self.is_going():
+            raise self.broken()
+        if not count or not can_send_files(transport):
+            return 0
+        transport.set_write_buffer_limits(0)
+        try:
+            await self.drain()  # all that was written before
+        finally:
+            transport.set_write_buffer_limits()
+        sending = FileSending(self, file, offset, count)
+        try:
+            await self.drain()
+        finally:
+            sending.stop()
+        return sending.sent
+
     def write(self, data: bytes) -> None:
         """Write, if there is somebody to read it."""
-        if self.transport is not None and not self.transport.is_closing():
+        if not self.closing and self.transport is not None:
             self.transport.write(data)
 
     def broken(self) -> WirebirdError:

@@ -54,6 +54,8 @@ class Served(Protocol):
     async def startup(self, server: Server) -> None:
         """The server is about to listen."""
 
+    # It may have `async def leave(self)`, called when the server is being closed and requests are still under way.
+
     async def shutdown(self, grace: float) -> None:
         """The last request was answered; what still runs may take `grace` seconds."""
 
@@ -110,9 +112,10 @@ class Server:
         self._settled: asyncio.Future[None] | None = None  # done when there is nothing left, while the server stops
         self._hurry: asyncio.Future[None] | None = None  # while it is being closed: done when there is no grace any more
         self._closed: asyncio.Future[None]  # done when it is
+        self._leaving: asyncio.Future[Any] | None = None
         self._is_crowded = False
         self._stamp = b""
-        self._stamped_at = 0
+        self._stamp_timer: asyncio.TimerHandle | None = None
         self._started = False
 
     def __repr__(self) -> str:
@@ -127,11 +130,16 @@ class Server:
 
     def stamp(self) -> bytes:
         """The lines of Date and Server, made once a second."""
-        now = int(time())
-        if now != self._stamped_at:
-            self._stamped_at = now
-            self._stamp = b"Date: %b\r\n%b" % (formatdate(now, usegmt=True).encode(), self._name)
-        return self._stamp
+        return self._stamp or self._make_stamp()
+
+    def _make_stamp(self) -> bytes:
+        now = time()
+        stamp = self._stamp = b"Date: %b\r\n%b" % (formatdate(int(now), usegmt=True).encode(), self._name)
+        self._stamp_timer = self._loop.call_later(1.001 - now % 1, self._forget_stamp)  # type: ignore[union-attr]
+        return stamp
+
+    def _forget_stamp(self) -> None:
+        self._stamp = b""
 
     def refused(self, peer: str, error: ProtocolError) -> None:
         """What has arrived from `peer` was no request."""
@@ -152,6 +160,21 @@ class Server:
             settled.set_result(None)
 
     # -- start ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def listeners(self) -> tuple[asyncio.Server, ...]:
+        """What it listens with, in the order in which it began to."""
+        return tuple(self._listeners)
+
+    async def start(self) -> None:
+        """Start the application, if it is not; `listen` does so too.  Raises what that raises."""
+        if not self._started:
+            self._started = True
+            try:
+                await self.app.startup(self)
+            except BaseException:
+                self._started = False
+                raise
 
     async def listen(
         self,
@@ -174,13 +197,7 @@ class Server:
         if self._loop is None:
             self._loop = loop
             self.watch = Watch(loop, lambda: self.connections)
-        if not self._started:
-            self._started = True
-            try:
-                await self.app.startup(self)
-            except BaseException:
-                self._started = False
-                raise
+        await self.start()
         tls: dict[str, Any] = {}
         if ssl is not None:
             tls = {
@@ -229,10 +246,12 @@ class Server:
         try:
             for listener in listeners:
                 late += self._stop_listening(listener)
+            self._tell_of_the_end()
             await self._finish(grace, hurry)
         finally:
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
             try:
                 await self._shut_down(grace, hurry)
             finally:
@@ -241,6 +260,14 @@ class Server:
                 finally:
                     self._hurry = None
                     self._closed.set_result(None)
+
+    def _tell_of_the_end(self) -> None:
+        """Have an application that wants to hear of it end what would last for ever, while requests are under way."""
+        leave = getattr(self.app, "leave", None)
+        if leave is None or not self._started:
+            return
+        self._leaving = asyncio.ensure_future(leave())
+        self._leaving.add_done_callback(_heed)  # the application's own shutdown waits for it, and raises what it raised
 
     def _stop_listening(self, listener: asyncio.Server) -> list[asyncio.Task[Any]]:
         """Close a listening socket, but first accept those who are connected already, as far as they know."""
@@ -327,7 +354,12 @@ class Server:
                 pass
         if self._loop is not None:
             self.watch.stop()
+        if self._stamp_timer is not None:
+            self._stamp_timer.cancel()
+            self._forget_stamp()
         self._unlink()
+        for _ in range(2):
+            await asyncio.sleep(0)  # a handshake that was broken off closes its socket in a turn of its own
 
     def _unlink(self) -> None:
         paths, self._paths = self._paths, []
@@ -335,5 +367,13 @@ class Server:
             Path(path).unlink(missing_ok=True)
 
 
+def _heed(task: asyncio.Future[Any]) -> None:
+    """Take note of what a task raised, so that nobody complains that nobody did."""
+    if not task.cancelled():
+        task.exception()
+
+
 def _log_error(exchange: Exchange, error: BaseException) -> None:
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return  # the end of the program, as it wishes
     _log.error("the application raised %s, asked for %r", type(error).__name__, exchange, exc_info=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -66,6 +67,7 @@ class Application(MutableMapping[Any, Any]):
         self._subapps: list[Application] = []
         self._contexts: AsyncExitStack | None = None
         self._started = False
+        self._leaving: asyncio.Future[None] | None = None  # being told of its end
         self._frozen = False
         self._find = self.router.find
 
@@ -132,6 +134,11 @@ class Application(MutableMapping[Any, Any]):
         self._subapps.append(subapp)
         self.router.mount(prefix, subapp)
 
+    @property
+    def subapps(self) -> tuple[Application, ...]:
+        """The applications right below this one."""
+        return tuple(self._subapps)
+
     def add_prefix(self, prefix: str) -> None:
         """Be meant relative to `prefix`."""
         self.router.add_prefix(prefix)
@@ -170,17 +177,21 @@ class Application(MutableMapping[Any, Any]):
         request = Request(exchange)
         request.app = self
         try:
-            match = self._find(request)
-            request.match_info = match
-            request.app = match.apps[-1]
-            response = await match.handler(request)
-        except HTTPException as error:
-            response = error
-        except InvalidRequest as error:
-            response = HTTPSystemError.for_status(error.status, error.message)
-        if type(response) is not Response and not isinstance(response, StreamResponse):
-            raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
-        await response.deliver(request)
+            try:
+                match = self._find(request)
+                request.match_info = match
+                request.app = match.apps[-1]
+                response = await match.handler(request)
+            except HTTPException as error:
+                response = error
+            except InvalidRequest as error:
+                response = HTTPSystemError.for_status(error.status, error.message)
+            if type(response) is not Response and not isinstance(response, StreamResponse):
+                raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
+            await response.deliver(request)
+        finally:
+            if request.form is not None:
+                await request.form.close()
 
     async def prepare_response(self, request: Request, response: StreamResponse) -> None:
         """Tell those who want to hear of it, of this application and those above."""
@@ -196,6 +207,7 @@ class Application(MutableMapping[Any, Any]):
             return
         self.freeze()
         self._started = True
+        self._leaving = None
         self._contexts = AsyncExitStack()
         try:
             for start in self.cleanup_ctx:
@@ -214,14 +226,22 @@ class Application(MutableMapping[Any, Any]):
         if not self._started:
             return
         try:
-            await self._tell_of_shutdown()
+            await self.leave()
         finally:
             await self.cleanup()
+
+    async def leave(self) -> None:
+        """Call `on_shutdown`, once: requests are still under way, and what keeps connections open can end them now."""
+        if not self._started:
+            return
+        if self._leaving is None:
+            self._leaving = asyncio.ensure_future(self._tell_of_shutdown())
+        await self._leaving
 
     async def _tell_of_shutdown(self) -> None:
         await self.on_shutdown.send(self)
         for subapp in self._subapps:
-            await subapp._tell_of_shutdown()
+            await subapp.leave()
 
     async def cleanup(self) -> None:
         """End what was started, the last first: `on_cleanup`, applications below, `cleanup_ctx`.  All of it, whatever raises."""

@@ -4,26 +4,22 @@ What arrives is read as it is asked for: while nobody reads, the client is not r
 `Content-Encoding: gzip` (or deflate, br, zstd, several of them) is decoded as it is read, within the limits of `CodingLimits`, so
 that a small body cannot fill the memory.  One with a coding that is not known is answered with 415, which says which are (RFC
 9110 15.5.16), one that is not what it says with 400.
-
-A reader that is cancelled, say by a timeout, has lost nothing and may read again.
 """
 
 from __future__ import annotations
 
-from asyncio import IncompleteReadError
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, Self
+from collections.abc import Sequence
+from typing import Self
 
-from ..errors import DecodingError, LimitExceeded, ProtocolError, UsageError
+from ..errors import DecodingError, LimitExceeded, ProtocolError
+from ..models.charset import codec_name
 from ..models.headers import split_list
 from ..net.incoming import Incoming
 from ..protocol.codings import Decoder, accept_encoding, decode_body, make_decoder
+from .byte_stream import ByteStream
 from .exceptions import HTTPBadRequest, HTTPException, HTTPRequestEntityTooLarge, HTTPSystemError, HTTPUnsupportedMediaType
 
-__all__ = ["MAX_LINE", "Content", "collect", "refusal"]
-
-MAX_LINE: Final = 262144
-"""Bytes that `readline` and `readuntil` look through for the end of a line."""
+__all__ = ["Content", "collect", "decode_text", "refusal"]
 
 
 def refusal(error: ProtocolError) -> HTTPException:
@@ -66,7 +62,19 @@ def _find_decoder(codings: Sequence[str], max_size: int | None) -> Decoder | Non
     return decoder
 
 
-class Content:
+def decode_text(data: bytes, charset: str) -> str:
+    """Bytes that a client sent as text of that charset.  Raises `HTTPUnsupportedMediaType` for one that Python does not know, and
+    `HTTPBadRequest` for bytes that do not fit."""
+    codec = "utf-8" if charset == "utf-8" else codec_name(charset)
+    if codec is None:
+        raise HTTPUnsupportedMediaType(text=f"415: the charset {charset!r} is not known")
+    try:
+        return data.decode(codec)
+    except UnicodeError:
+        raise HTTPBadRequest(text=f"400: text that is not {charset}") from None
+
+
+class Content(ByteStream):
     """The body of a request, read piece by piece.  Iterated it gives lines, each with its end.
 
     incoming   the body on its way
@@ -77,14 +85,14 @@ class Content:
     and `ConnectionLost` or a `ProtocolError` where the body does not arrive as it should.
     """
 
-    __slots__ = ("_begun", "_buffer", "_codings", "_decoder", "_ended", "_incoming", "total_bytes")
+    __slots__ = ("_begun", "_codings", "_decoder", "_ended", "_incoming", "total_bytes")
 
     def __init__(self, incoming: Incoming, codings: Sequence[str] = ()) -> None:
+        super().__init__()
         incoming.patient = True
         self._incoming = incoming
         self._codings = codings
         self._decoder: Decoder | None = None
-        self._buffer = bytearray()
         self._begun = False
         self._ended = False
         self.total_bytes = 0  # that were read, decoded
@@ -133,76 +141,6 @@ class Content:
             raise refusal(error) from error
         return piece
 
-    def _take(self, size: int) -> bytes:
-        buffer = self._buffer
-        if size >= len(buffer):
-            piece = bytes(buffer)
-            buffer.clear()
-        else:
-            piece = bytes(buffer[:size])
-            del buffer[:size]
-        return piece
-
-    # -- reading -------------------------------------------------------------------------------------------------------
-
-    async def readany(self) -> bytes:
-        """What is here, at least a byte; b"" at the end."""
-        return self._take(len(self._buffer)) if self._buffer else await self._next()
-
-    async def read(self, n: int = -1) -> bytes:
-        """At most `n` bytes as soon as there are some; everything for -1; b"" at the end."""
-        if n < 0:
-            pieces = self._buffer
-            while piece := await self._next():
-                pieces += piece
-            return self._take(len(pieces))
-        if n == 0:
-            return b""
-        if not self._buffer:
-            piece = await self._next()
-            if len(piece) <= n:
-                return piece
-            self._buffer += piece
-        return self._take(n)
-
-    async def readexactly(self, n: int) -> bytes:
-        """Just `n` bytes.  Raises `asyncio.IncompleteReadError`, with what there was, if the body ends before."""
-        if n < 0:
-            raise UsageError(f"n must be 0 or more, not {n!r}", argument="n")
-        while len(self._buffer) < n:
-            piece = await self._next()
-            if not piece:
-                raise IncompleteReadError(self._take(n), n)
-            self._buffer += piece
-        return self._take(n)
-
-    async def readline(self) -> bytes:
-        """The next line, with its end; the last one may have none; b"" behind it.  Raises what `readuntil` raises."""
-        return await self.readuntil(b"\n")
-
-    async def readuntil(self, separator: bytes = b"\n") -> bytes:
-        """What comes up to `separator`, with it, or up to the end of the body, where there is none.
-
-        Raises `HTTPRequestEntityTooLarge` if it does not come within 256 KiB, `UsageError` for an empty separator.
-        """
-        if not separator:
-            raise UsageError("separator must not be empty", argument="separator")
-        buffer = self._buffer
-        searched = 0
-        while True:
-            at = buffer.find(separator, searched)
-            if at >= 0 and at <= MAX_LINE:
-                return self._take(at + len(separator))
-            if len(buffer) > MAX_LINE:
-                raise HTTPRequestEntityTooLarge(MAX_LINE, len(buffer), text=f"413: a line of more than {MAX_LINE} bytes")
-            searched = max(0, len(buffer) - len(separator) + 1)
-            piece = await self._next()
-            if not piece:
-                return self._take(len(buffer))
-            buffer += piece
-
-    # -- iterating -----------------------------------------------------------------------------------------------------
-
     def __aiter__(self) -> Self:
         return self
 
@@ -211,15 +149,3 @@ class Content:
         if not line:
             raise StopAsyncIteration
         return line
-
-    async def iter_chunked(self, n: int) -> AsyncIterator[bytes]:
-        """Pieces of at most `n` bytes."""
-        if n < 1:
-            raise UsageError(f"n must be 1 or more, not {n!r}", argument="n")
-        while piece := await self.read(n):
-            yield piece
-
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        """Pieces as they come."""
-        while piece := await self.readany():
-            yield piece

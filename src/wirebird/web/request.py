@@ -12,16 +12,17 @@ from multidict import MultiDictProxy
 from yarl import URL
 
 from ..errors import BodyConsumed, InvalidRequest, LimitExceeded
-from ..models.charset import codec_name
 from ..models.headers import HttpHeaders
 from ..models.message import RequestHead
 from ..models.url import destination
+from ..server.peer import UNIX
 
 if TYPE_CHECKING:
     from ..server.exchange import Exchange
     from .app import Application
     from .content import Content
-    from .forms import FormData, MultipartReader
+    from .forms import FormData, FormLimits
+    from .multipart import MultipartReader
     from .routing import MatchInfo
 
 __all__ = ["Request"]
@@ -41,7 +42,6 @@ class Request(MutableMapping[str, Any]):
         "_body",
         "_content",
         "_cookies",
-        "_form",
         "_path",
         "_query",
         "_storage",
@@ -49,6 +49,7 @@ class Request(MutableMapping[str, Any]):
         "_url",
         "app",
         "exchange",
+        "form",
         "head",
         "match_info",
         "max_body_size",
@@ -70,10 +71,10 @@ class Request(MutableMapping[str, Any]):
         self.method = self.head.method.decode()
         self.max_body_size: int | None = None  # of `read`, `text`, `json` and `post`; None for the application's
         self.response: Any = None  # the one that was prepared for it
+        self.form: FormData | None = None  # what `post` has read
         self._storage: dict[str, Any] | None = None
         self._body: bytes | None = None
         self._content: Content | None = None
-        self._form: FormData | None = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.raw_path}>"
@@ -125,7 +126,10 @@ class Request(MutableMapping[str, Any]):
             target = self.raw_path
             if not target.startswith("/"):
                 target = "/" if target == "*" else destination(URL(target, encoded=True)).target
-            self._target = URL(target, encoded=True)
+            if target.startswith("//"):  # by itself that would name a host
+                self._target = URL(f"http://here{target}", encoded=True).relative()
+            else:
+                self._target = URL(target, encoded=True)
         return self._target
 
     @property
@@ -187,9 +191,9 @@ class Request(MutableMapping[str, Any]):
 
     @property
     def remote(self) -> str | None:
-        """The address of the client, without its port; None over a Unix socket."""
-        host, colon, _ = self.exchange.peer.rpartition(":")
-        return host or None if colon else None
+        """The address of the client, without its port, as a trusted proxy saw it if there is one; None over a Unix socket."""
+        remote = self.exchange.remote
+        return None if remote == UNIX else remote
 
     # -- its fields ----------------------------------------------------------------------------------------------------
 
@@ -258,12 +262,12 @@ class Request(MutableMapping[str, Any]):
             self._content = Content(self.exchange.body, self._codings())
         return self._content
 
-    async def read(self) -> bytes:
+    async def read(self, max_size: int | None = None) -> bytes:
         """The whole body, decoded where it has a Content-Encoding.  May be called again.
 
-        Raises `HTTPRequestEntityTooLarge` for more than the application's `max_body_size`, `HTTPUnsupportedMediaType` for a
-        coding that is not known, `HTTPBadRequest` for a body that is not what it says, and `BodyConsumed` if a part of it was
-        read from `content` before.
+        Raises `HTTPRequestEntityTooLarge` for more than `max_size` bytes (by default what the application allows),
+        `HTTPUnsupportedMediaType` for a coding that is not known, `HTTPBadRequest` for a body that is not what it says, and
+        `BodyConsumed` if a part of it was read from `content` before.
         """
         if self._body is None:
             if self.head.length == 0:
@@ -271,7 +275,7 @@ class Request(MutableMapping[str, Any]):
             elif self._content is not None and self._content.is_begun:
                 raise BodyConsumed("the body, or a part of it, was read in pieces before")
             else:
-                self._body = await self._collect()
+                self._body = await self._collect(self.body_limit() if max_size is None else max_size)
         return self._body
 
     def body_limit(self) -> int | None:
@@ -282,8 +286,7 @@ class Request(MutableMapping[str, Any]):
         headers = self.headers
         return headers.get_list("content-encoding") if "content-encoding" in headers else []
 
-    async def _collect(self) -> bytes:
-        limit = self.body_limit()
+    async def _collect(self, limit: int | None) -> bytes:
         codings = self._codings()
         body = self.exchange.body
         if not codings:
@@ -300,35 +303,37 @@ class Request(MutableMapping[str, Any]):
     async def text(self) -> str:
         """The whole body as text: by its charset, UTF-8 if it names none.  Raises `HTTPUnsupportedMediaType` for one that Python
         does not know, `HTTPBadRequest` for bytes that do not fit, and what `read` raises."""
-        from .exceptions import HTTPBadRequest, HTTPUnsupportedMediaType
+        from .content import decode_text
 
-        body = await self.read()
-        charset = self.charset or "utf-8"
-        codec = codec_name(charset)
-        if codec is None:
-            raise HTTPUnsupportedMediaType(text=f"415: the charset {charset!r} is not known")
-        try:
-            return body.decode(codec)
-        except UnicodeDecodeError:
-            raise HTTPBadRequest(text=f"400: the body is not {charset}") from None
+        return decode_text(await self.read(), self.charset or "utf-8")
 
     async def json(self, *, loads: Callable[[str], Any] = _json.loads) -> Any:
         """The whole body decoded as JSON.  Raises what `loads` raises, and what `text` raises."""
         return loads(await self.text())
 
-    async def post(self) -> FormData:
-        """The fields of a form, URL-encoded or multipart; uploads as `FileField`.  Empty for any other body.
+    def read_already(self) -> bytes | None:
+        """The whole body, if `read` has read it."""
+        return self._body
 
-        Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than the application allows.
+    async def post(self, limits: FormLimits | None = None) -> FormData:
+        """The fields of a form, URL-encoded or multipart, files as `FileField`.  Empty for any other body.  May be called again.
+
+        `limits` are those of `FormLimits`, besides `max_body_size`, which is for the whole.  The files are closed when the
+        request ends.  Raises `HTTPBadRequest` for what is no form, `HTTPRequestEntityTooLarge` for more than is allowed,
+        `HTTPUnsupportedMediaType` for a charset or coding that is not known, `BodyConsumed` if the body was read as a stream.
         """
-        if self._form is None:
-            from .forms import read_form
+        if self.form is None:
+            from .forms import DEFAULT_FORM_LIMITS, read_form
 
-            self._form = await read_form(self)
-        return self._form
+            self.form = await read_form(self, limits or DEFAULT_FORM_LIMITS)
+        return self.form
 
     async def multipart(self) -> MultipartReader:
-        """The parts of a multipart body, one after the other as they come.  Raises `HTTPUnsupportedMediaType`."""
+        """The parts of a multipart body of any kind, one after the other as they come.
+
+        Raises `HTTPUnsupportedMediaType` if it is none, `HTTPBadRequest` if it does not say what stands between them, and
+        `BodyConsumed` if a part of it was read before.
+        """
         from .forms import multipart_reader
 
         return multipart_reader(self)

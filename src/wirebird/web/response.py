@@ -16,6 +16,8 @@ from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
 
 if TYPE_CHECKING:
+    from ..protocol.codings import Encoder
+    from .compression import Compression
     from .cookies import ResponseCookies
     from .request import Request
 
@@ -47,6 +49,9 @@ class StreamResponse(MutableMapping[str, Any]):
     As a mapping it keeps what middlewares and handlers want to tell each other.  A length that was set (`content_length`) is
     kept to; else the body is chunked, or ends with the connection for a client of HTTP/1.0.  Raises `UsageError`.
     """
+
+    coding: Compression | None = None  # how it is to be compressed, if it is
+    _encoder: Encoder | None = None
 
     def __init__(self, *, status: int = 200, reason: str | None = None, headers: HeadersLike | None = None) -> None:
         self._headers = HttpHeaders(headers) if headers is not None else None
@@ -170,6 +175,21 @@ class StreamResponse(MutableMapping[str, Any]):
         """Have the client forget a cookie: domain and path have to be those that it was set with."""
         self.cookies.delete(name, **attributes)
 
+    def enable_compression(self, force: str | None = None, *, level: int | None = None) -> None:
+        """Compress the body, with the coding that the client likes best: `zstd`, `br` or `gzip`, or not at all.
+
+        force  a coding that is used whatever the client says
+        level  the library's own, for `force`; by default the one for which it is quick
+
+        Nothing happens to a response that has a Content-Encoding or a digest, `Cache-Control: no-transform`, or no body.  What is
+        written in pieces is sent when the coding has enough of it, or at `flush`.  Raises `UsageError` for what is no coding.
+        """
+        from .compression import compression_by
+
+        if self.prepared:
+            raise RuntimeError("the head of the response was sent already")
+        self.coding = compression_by(force, level)
+
     def _fields(self) -> bytes:
         """The field lines, without those that frame the body."""
         headers = self.headers
@@ -195,6 +215,17 @@ class StreamResponse(MutableMapping[str, Any]):
     async def _start(self, request: Request, size: int | None) -> None:
         if "content-type" not in self.headers and self._status not in _EMPTY and size != 0:
             self.headers["Content-Type"] = "application/octet-stream"
+        if (
+            self.coding is not None
+            and size != 0
+            and (coding := self.coding.choose(request.headers, self._status, self.headers)) is not None
+        ):
+            from .compression import describe_coding
+
+            describe_coding(self.headers, coding)
+            size = None
+            if request.method != "HEAD":
+                self._encoder = self.coding.start(coding)
         self.prepared = True
         await request.exchange.begin(_head(self._status, self.reason, self._fields()), size)
 
@@ -209,8 +240,18 @@ class StreamResponse(MutableMapping[str, Any]):
             raise RuntimeError("write comes after prepare")
         if self.eof_sent:
             raise RuntimeError("the response has ended")
+        data = bytes(data)
+        if data and self._encoder is not None:
+            from ..net.encoding import encode
+
+            data = await encode(self._encoder, data)
         if data:
-            await self._request.exchange.write(bytes(data))
+            await self._request.exchange.write(data)
+
+    async def flush(self) -> None:
+        """Send what compression holds back of what was written; else there is nothing to do.  Raises what `write` raises."""
+        if self._encoder is not None and self._request is not None and not self.eof_sent:
+            await self._request.exchange.write(self._encoder.flush(final=False))
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Send the last piece, if there is one, and the end; idempotent.  Raises what `write` raises."""
@@ -221,12 +262,26 @@ class StreamResponse(MutableMapping[str, Any]):
         if self._request is None:
             raise RuntimeError("write_eof comes after prepare")
         self.eof_sent = True
+        if self._encoder is not None:
+            await self._request.exchange.write(self._encoder.flush())
         await self._request.exchange.finish()
 
     async def deliver(self, request: Request) -> None:
         """Send what of it was not sent yet: what becomes of a response that a handler returns."""
         await self.prepare(request)
         await self.write_eof()
+
+    async def _send_whole(self, request: Request, body: bytes) -> None:
+        """The whole response: in one write, unless one of its fields is the server's business, or its status has no body."""
+        fields = self._fields()
+        status = self._status
+        exchange = request.exchange
+        if status in _EMPTY or b"\nconnection:" in (low := b"\n" + fields.lower()) or b"\ndate:" in low or b"\nserver:" in low:
+            await exchange.begin(_head(status, self.reason, fields), len(body))
+            await exchange.write(body)
+            await exchange.finish()
+            return
+        exchange.respond(status, response_line(status, self.reason) + fields, body)
 
 
 class Response(StreamResponse):
@@ -351,20 +406,30 @@ class Response(StreamResponse):
         app = request.app
         if app.prepares:
             await app.prepare_response(request, self)
+        body = self._body
+        if self.coding is not None and body:
+            body = await self._compressed(request, self.coding)
         self.prepared = self.eof_sent = True
         status = self._status
         if self._headers is None and self._cookies is None and status not in _EMPTY:
-            head = _plain_head(status, self.reason, self._type, self._charset, bool(self._body))
-            request.exchange.respond(status, head, self._body)
+            head = _plain_head(status, self.reason, self._type, self._charset, bool(body))
+            request.exchange.respond(status, head, body)
             return
-        fields = self._fields()
-        if status in _EMPTY or b"\nconnection:" in (low := b"\n" + fields.lower()) or b"\ndate:" in low or b"\nserver:" in low:
-            exchange = request.exchange
-            await exchange.begin(_head(status, self.reason, fields), len(self._body))
-            await exchange.write(self._body)
-            await exchange.finish()
-            return
-        request.exchange.respond(status, response_line(status, self.reason) + fields, self._body)
+        await self._send_whole(request, body)
+
+    async def _compressed(self, request: Request, compression: Compression) -> bytes:
+        """The body as it is sent, which its fields then say."""
+        coding = compression.choose(request.headers, self._status, self.headers)
+        if coding is None:
+            return self._body
+        from ..net.encoding import encode_whole
+        from .compression import describe_coding
+
+        coded = await encode_whole(compression.start(coding), self._body)
+        if len(coded) >= len(self._body) and compression.force is None:
+            return self._body
+        describe_coding(self.headers, coding)
+        return coded
 
 
 def json_response(

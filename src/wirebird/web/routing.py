@@ -248,7 +248,7 @@ class Router:
         if there is not None and (name is None or there.name == name):
             return there
         if name is not None:
-            self._name(name, resource)
+            self.name(name, resource)
         if there is not None:  # the same path under another name
             resource.routes = there.routes
         elif resource.pattern is None:
@@ -257,7 +257,8 @@ class Router:
             self._patterns.append(resource)
         return resource
 
-    def _name(self, name: str, resource: Resource) -> None:
+    def name(self, name: str, resource: Resource) -> None:
+        """Have `router[name]` find `resource`.  Raises `UsageError` for what is no name, or one that is taken."""
         if not all(part.isidentifier() for part in re.split(r"[.:\-]", name)):
             raise UsageError(f"name must be made of words with '.', ':' or '-' between them, not {name!r}", argument="name")
         if name in self._named:

@@ -12,7 +12,6 @@ The modules are where aiohttp has them: `abc`, `client`, `client_exceptions`, `c
 
 from __future__ import annotations
 
-from ..._version import VERSION as __version__
 from . import hdrs
 from .client import ClientSession, ClientTimeout, request
 from .client_exceptions import (
@@ -103,6 +102,9 @@ from .tracing import (
     TraceRequestStartParams,
     TraceResponseChunkReceivedParams,
 )
+
+# That of the interface: libraries look at it to learn what they may use.
+__version__ = "3.14.5"
 
 __all__ = [
     "EMPTY_PAYLOAD",

@@ -7,6 +7,7 @@ import json as _json
 import logging
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,9 @@ _log: Final = logging.getLogger("wirebird")
 
 # Per request, wirebird limits the whole head; aiohttp each line of it.
 _HEAD_SIZE: Final = 65536
+
+# URLs that are remembered as they were read.
+_KNOWN_URLS: Final = 1024
 
 
 class ClientSession(SessionView):
@@ -94,7 +98,7 @@ class ClientSession(SessionView):
         request_class: type[ClientRequest] = ClientRequest,
         response_class: type[ClientResponse] = ClientResponse,
         ws_response_class: type[ClientWebSocketResponse] = ClientWebSocketResponse,
-        version: HttpVersion = HttpVersion11,
+        version: HttpVersion | str = HttpVersion11,
         cookie_jar: AbstractCookieJar | None = None,
         connector_owner: bool = True,
         raise_for_status: bool | Callable[[ClientResponse], Awaitable[None]] = False,
@@ -121,6 +125,8 @@ class ClientSession(SessionView):
             self._cookie_jar.update_cookies(cookies)
         self._connector_owner = connector_owner
         self._default_auth = auth
+        if isinstance(version, str):  # as gql's users are told to write it
+            version = HttpVersion(*map(int, version.split(".")))
         if tuple(version) not in ((1, 0), (1, 1)):
             raise ValueError(f"version must be HttpVersion10 or HttpVersion11, not {version!r}")
         self._version = version
@@ -145,6 +151,7 @@ class ClientSession(SessionView):
         self._default_proxy_auth = proxy_auth
         self._middlewares = middlewares
         self._netrc: Any = None
+        self._known_urls: dict[str | URL, URL] = {}
         self._connector = connector if connector is not None else TCPConnector()
 
     def __repr__(self) -> str:
@@ -284,11 +291,14 @@ class ClientSession(SessionView):
     async def _traced(self, journey: Journey, call: CallOptions, tracer: Tracer) -> ClientResponse:
         """The response of a journey that somebody is told of."""
         await tracer.request_start(journey.method, journey.url, journey.headers)
+        response: ClientResponse | None = None
         try:
             response = await journey.run(tracer)
             await self._judge(response, call)
             await tracer.request_end(journey.method, journey.url, journey.headers, response)
         except BaseException as error:
+            if response is not None:
+                response.close()
             await tracer.request_exception(journey.method, journey.url, journey.headers, error)
             raise
         return response
@@ -311,7 +321,7 @@ class ClientSession(SessionView):
             connector=connector,
             timeouts=timeouts,
             deadline=timeouts.after(monotonic(), timeouts.total),
-            limits=Limits(start_line=line, head_fields=fields, head_size=max(_HEAD_SIZE, field + line)),
+            limits=_limits(line, field, fields),
             read_bufsize=call.read_bufsize or self._read_bufsize,
             read_until_eof=call.read_until_eof,
             auto_decompress=self._auto_decompress if call.auto_decompress is None else call.auto_decompress,
@@ -332,6 +342,9 @@ class ClientSession(SessionView):
 
     def _build_url(self, str_or_url: str | URL) -> URL:
         """The absolute URL that is meant.  Raises `InvalidUrlClientError`, `NonHttpUrlClientError`."""
+        found = self._known_urls.get(str_or_url)
+        if found is not None:
+            return found
         try:
             url = parse_url(str_or_url)
             if self._base_url is not None and not url.absolute:
@@ -341,6 +354,9 @@ class ClientSession(SessionView):
         schemes = self._connector.allowed_protocol_schema_set if self._connector is not None else ()
         if url.scheme not in schemes:
             raise NonHttpUrlClientError(url)
+        if len(self._known_urls) >= _KNOWN_URLS:
+            self._known_urls.clear()
+        self._known_urls[str_or_url] = url
         return url
 
     def _prepare_headers(self, headers: Any) -> CIMultiDict[str]:
@@ -391,6 +407,11 @@ class ClientSession(SessionView):
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
+
+
+@lru_cache(maxsize=64)
+def _limits(line: int, field: int, fields: int) -> Limits:
+    return Limits(start_line=line, head_fields=fields, head_size=max(_HEAD_SIZE, field + line))
 
 
 class _OneRequest:

@@ -184,8 +184,10 @@ class ClientRequest:
         for name, given in cookies.items() if isinstance(cookies, Mapping) else cookies:
             if isinstance(given, BaseCookie):
                 found.update((key, morsel.coded_value) for key, morsel in given.items())
+            elif isinstance(given, Morsel):
+                found[given.key or name] = given.coded_value
             else:
-                found[name] = given.coded_value if isinstance(given, Morsel) else _coded(name, given)
+                found[name] = _coded(name, given)
         self.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in found.items())
 
     def _write_coding(self, data: Any) -> None:

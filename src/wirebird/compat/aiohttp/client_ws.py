@@ -87,12 +87,14 @@ class ClientWebSocketResponse:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can be sent or received any more."""
-        return self._closed
+        """Whether nothing can be sent or received any more, or a heartbeat found nobody."""
+        return self._closed or self._is_deaf()
 
     @property
     def close_code(self) -> int | None:
         """The code of the peer's close frame, 0 if it had none; 1006 if there was no close frame; None before the end."""
+        if self._close_code is None and self._is_deaf():
+            return WSCloseCode.ABNORMAL_CLOSURE
         return self._close_code
 
     @property
@@ -120,6 +122,10 @@ class ClientWebSocketResponse:
     def exception(self) -> BaseException | None:
         """What ended it, if that was not a close."""
         return self._exception
+
+    def _is_deaf(self) -> bool:
+        """Whether a heartbeat went unanswered, which shows without anybody receiving."""
+        return isinstance(self._connection.failure, ReadTimeout)
 
     # -- sending -------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any, Final, TypeAlias
 
@@ -84,6 +84,17 @@ class _Connector(_TCPConnector):
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Close every connection."""
         await super().close()
+
+    def _close(self) -> None:
+        """Let go of every connection without a loop, whose end has come: fsspec's file systems call this then."""
+        self.closed = True
+        if (pool := self.peek()) is not None:
+            self._drop(pool)
+
+    @property
+    def _conns(self) -> Mapping[object, Iterable[tuple[Any, float]]]:
+        """Idle connections to wait for when the session is closed, as gql does: none, for `close` waits for all of them."""
+        return {}
 
     async def __aenter__(self) -> _Connector:
         return self

@@ -134,9 +134,7 @@ def _of_proxy(error: ProxyError, request: Asked) -> Exception:
     cause = error.__cause__
     if error.status is not None:
         return ClientHttpProxyError(request.request_info, (), status=error.status, message=error.message, headers=None)
-    if isinstance(cause, ConnectionLost | ProtocolError) and not isinstance(cause, NetworkError):
-        return of_exchange(cause, request)
-    if isinstance(cause, ConnectionLost) and cause.phase != "connecting":
+    if isinstance(cause, ProtocolError) or (isinstance(cause, ConnectionLost) and cause.phase != "connecting"):
         return of_exchange(cause, request)
     return ClientProxyConnectionError(request.connection_key, _os_error(error))
 

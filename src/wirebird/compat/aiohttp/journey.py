@@ -6,6 +6,8 @@ its cookies, credentials and proxy, its `ClientRequest`, and the middlewares aro
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from http.cookies import Morsel
 from typing import TYPE_CHECKING, Any, Final
 
 from multidict import CIMultiDict
@@ -121,7 +123,7 @@ class Journey:
                 if response.status in _REDIRECTS and call.allow_redirects:
                     for trace in self._traces:
                         await trace.request_redirect(self.method, self.url, self.headers, response)
-                    if len(history) + 1 >= call.max_redirects > 0:
+                    if call.max_redirects and len(history) + 1 >= call.max_redirects:
                         raise TooManyRedirects(
                             (history[0] if history else response).request_info,
                             (*history, response),
@@ -133,16 +135,27 @@ class Journey:
                         history.append(response)
                         self._turn(req, response, location)
                         continue
+                if req._body is not None:
+                    await req._body.close()
             except BaseException:
                 response.close()
                 raise
-            if req._body is not None:
-                await req._body.close()
             response._history = tuple(history)
             return response
 
+    def _own_cookies(self, url: URL) -> Iterator[tuple[str, Any]]:
+        """The cookies of the call.  A Secure one goes by plain http only where the jar has that origin for secure."""
+        cookies = self._cookies or ()
+        trusted = getattr(self._session._cookie_jar, "treat_as_secure_origin", ())
+        secure = url.scheme in ("https", "wss") or url.origin() in trusted
+        for name, given in cookies.items() if hasattr(cookies, "items") else cookies:
+            if secure or not (isinstance(given, Morsel) and given["secure"]):
+                yield name, given
+
     async def abandon(self) -> None:
-        """Close what the body of the request under way has open."""
+        """The call has failed: close what the body of the request under way has open, and let go of its response."""
+        if self._sending.latest is not None:
+            self._sending.latest.close()
         if self._request is not None and self._request._body is not None:
             await self._request._body.close()
 
@@ -169,7 +182,7 @@ class Journey:
             headers=headers,
             skip_auto_headers={*session._skip_auto_headers, *(call.skip_auto_headers or ())},
             data=self._data,
-            cookies=[*cookies.items(), *_pairs(self._cookies)],
+            cookies=[*cookies.items(), *self._own_cookies(url)],
             auth=None,
             version=session._version,
             compress=call.compress,
@@ -214,17 +227,13 @@ class Journey:
             self._server_hostname = None
 
 
-def _pairs(cookies: Any) -> Any:
-    """Cookies as a caller may give them, as pairs."""
-    if not cookies:
-        return ()
-    return cookies.items() if hasattr(cookies, "items") else cookies
-
-
 def _read_proxy(proxy: Any) -> URL | None:
     if proxy is None:
         return None
     try:
-        return URL(proxy)
-    except (ValueError, TypeError) as error:
+        url = URL(proxy)
+    except ValueError as error:
         raise InvalidURL(proxy) from error
+    if url.raw_host is None:  # a host alone is none to aiohttp
+        raise InvalidURL(proxy)
+    return url

@@ -16,9 +16,10 @@ from typing import Any, Final, Self
 
 from multidict import CIMultiDictProxy
 
+from ...net.part_feed import PartContent, PartFeed
 from ...protocol.multipart_reader import MultipartParser, PartHead, read_boundary
 from . import hdrs
-from .body_part import BodyPartReader, BodyPartReaderPayload, PartContent, PartFeed
+from .body_part import BodyPartReader, BodyPartReaderPayload
 from .content_disposition import (
     BadContentDispositionHeader,
     BadContentDispositionParam,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from http.cookies import SimpleCookie
 from json import loads as _loads
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
@@ -109,8 +109,9 @@ class ClientResponse:
         self.status = response.status_code
         self.reason = response.reason
         self._headers = CIMultiDictProxy(response.headers)
-        self.content = StreamReader.over(ChunkReader(response), limit)
-        response.on_end(self._ended)
+        deadline = response.request.deadline
+        self.content = StreamReader.over(ChunkReader(response), limit, deadline, response.abandon)
+        response.on_end(_when_ended(self))
         if not read_until_eof and response.head.length == UNTIL_CLOSE:
             response.abandon()
             self.content = EMPTY_PAYLOAD
@@ -130,12 +131,6 @@ class ClientResponse:
     def __repr__(self) -> str:
         reason = (self.reason or "None").encode("ascii", "backslashreplace").decode()
         return f"<ClientResponse({self.url}) [{self.status} {reason}]>\n{self.headers}\n"
-
-    def __del__(self) -> None:
-        if self._closed or self._loop is None or not self._loop.get_debug():
-            return
-        warnings.warn(f"Unclosed response {self!r}", ResourceWarning, stacklevel=1, source=self)
-        self._loop.call_exception_handler({"client_response": self, "message": "Unclosed response"})
 
     # -- the head ------------------------------------------------------------------------------------------------------
 
@@ -369,6 +364,22 @@ def _link(link: dict[str, str]) -> MultiDict[str | URL]:
     parameters: MultiDict[str | URL] = MultiDict(link)
     parameters["url"] = URL(link["url"])
     return parameters
+
+
+def _when_ended(response: ClientResponse) -> Callable[[], None]:
+    """What the body tells its end to, which must not keep the response: one that nobody holds is to be noticed."""
+    response_ref, content_ref = ref(response), ref(response.content)
+    below = response.response._incoming
+
+    def ended() -> None:
+        content = content_ref()
+        if content is not None and (below is None or below.error is None):
+            content.arrived()
+        seen = response_ref()
+        if seen is not None:
+            seen._ended()
+
+    return ended
 
 
 def _utf8(response: ClientResponse, body: bytes) -> str:

@@ -49,12 +49,19 @@ class Sending:
     auto_decompress: bool
     tracker: UploadTracker | None
     upgrade: Offer | None = None  # for the handshake of a WebSocket
+    latest: ClientResponse | None = None  # which a middleware may lose
 
     async def send(self, req: ClientRequest) -> ClientResponse:
         """Send `req`, and give the response as soon as its head is there.  Raises what `client_exceptions` lists."""
         connector = self.connector
         try:
             request = self.prepare(req)
+        except WirebirdError as error:
+            failure = of_exchange(error, req, connector.uds)
+            if failure is error:
+                raise
+            raise failure from error
+        try:
             if req._traces or self.tracker is not None:
                 response = await self._watched(req, request)
             else:
@@ -66,10 +73,20 @@ class Sending:
             if failure is error:
                 raise
             raise failure from error
-        except (TimeoutError, TypeError):
+        except TimeoutError:
             raise
         except Exception as error:
+            if request.body is None or isinstance(request.body, bytes):
+                raise  # who was told of the request, then
             raise of_upload(error, req) from error
+        try:
+            self.latest = self._started(req, response)
+            return self.latest
+        except BaseException:
+            response.abandon(at_once=True)
+            raise
+
+    def _started(self, req: ClientRequest, response: HttpResponse) -> ClientResponse:
         made = req.response_class(
             req.method,
             req.original_url,

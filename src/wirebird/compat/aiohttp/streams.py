@@ -11,6 +11,8 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from math import inf
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from .errors import of_body
@@ -50,6 +52,8 @@ class StreamReader:
 
     total_bytes = 0
     total_compressed_bytes: int | None = None
+    _deadline = inf
+    _expire: Callable[[], object] | None = None
 
     def __init__(
         self,
@@ -76,11 +80,20 @@ class StreamReader:
         self.total_bytes = 0
 
     @classmethod
-    def over(cls, source: Source, limit: int) -> StreamReader:
-        """A reader of what `source` gives."""
+    def over(cls, source: Source, limit: int, deadline: float = inf, expire: Callable[[], object] | None = None) -> StreamReader:
+        """A reader of what `source` gives.
+
+        Whoever reads behind the `deadline` (of `time.monotonic`) has `TimeoutError` raised, even if there are data: a consumer
+        who is slow uses up the time as well.  `expire` is called then, and `arrived` lifts the limit.
+        """
         reader = cls(limit=limit)
         reader._source = source
+        reader._deadline, reader._expire = deadline, expire
         return reader
+
+    def arrived(self) -> None:
+        """Everything is here, and may be read at leisure."""
+        self._deadline = inf
 
     def __repr__(self) -> str:
         parts = [type(self).__name__]
@@ -226,6 +239,8 @@ class StreamReader:
             return b"".join(blocks)
         while not self._buffer and not self._eof:
             await self._more("read")
+        if self._size < n:
+            self._fill(min(n, _AT_ONCE))
         return self._give(n)
 
     async def readany(self) -> bytes:
@@ -302,6 +317,12 @@ class StreamReader:
     def _check(self) -> None:
         if self._exception is not None:
             raise self._exception
+        if self._deadline < inf and monotonic() > self._deadline:
+            self._deadline = inf
+            self.set_exception(late := TimeoutError("the time for the whole request is over"))
+            if self._expire is not None:
+                self._expire()
+            raise late
 
     def _put(self, data: bytes) -> None:
         self._buffer.append(data)
@@ -342,9 +363,13 @@ class StreamReader:
             self._ends.popleft()
 
     def _fill(self, limit: int = _AT_ONCE) -> None:
-        """Take what the source has, if it has anything."""
-        while self._size < limit and not self._eof and self._take():
-            pass
+        """Take what the source has, if it has anything.  An error comes after what came before it."""
+        try:
+            while self._size < limit and not self._eof and self._take():
+                pass
+        except Exception:
+            if not self._size:
+                raise
 
     def _look(self) -> None:
         """Notice the end, if it is there."""

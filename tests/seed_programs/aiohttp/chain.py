@@ -1,0 +1,3 @@
+resp = await session.get('http://python.org')
+await session.post('http://httpbin.org/post',
+                   data=resp.content)

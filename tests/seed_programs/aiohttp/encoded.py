@@ -1,0 +1,2 @@
+await session.get(
+    URL('http://example.com/%30', encoded=True))

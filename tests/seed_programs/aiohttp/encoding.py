@@ -1,0 +1,1 @@
+await resp.text(encoding='windows-1251')

@@ -1,0 +1,4 @@
+url = 'http://httpbin.org/post'
+files = {'file': open('report.xls', 'rb')}
+
+await session.post(url, data=files)

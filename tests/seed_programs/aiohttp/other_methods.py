@@ -1,0 +1,5 @@
+session.put('http://httpbin.org/put', data=b'data')
+session.delete('http://httpbin.org/delete')
+session.head('http://httpbin.org/get')
+session.options('http://httpbin.org/get')
+session.patch('http://httpbin.org/patch', data=b'data')

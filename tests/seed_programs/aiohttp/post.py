@@ -1,0 +1,1 @@
+session.post('http://httpbin.org/post', data=b'data')
