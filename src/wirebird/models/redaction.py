@@ -18,7 +18,17 @@ from urllib.parse import unquote_plus
 
 from ..errors import UsageError
 
-__all__ = ["HIDDEN", "HideLike", "hidden_field", "hidden_params", "hidden_text", "is_secret", "printable", "read_hide", "shown_url"]
+__all__ = [
+    "HIDDEN",
+    "HideLike",
+    "hidden_field",
+    "hidden_params",
+    "hidden_text",
+    "is_secret",
+    "printable",
+    "read_hide",
+    "shown_url",
+]
 
 # What stands for a value that is not shown.
 HIDDEN: Final = "***"

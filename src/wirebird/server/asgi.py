@@ -132,7 +132,7 @@ class AsgiApp:
 
         if self._handshake is None:
             self._handshake = make_handshake(self._compression)
-        accepted = answer_handshake(self._handshake, exchange)
+        accepted = await answer_handshake(self._handshake, exchange)
         if accepted is None:
             return
         conversation = WebSocketConversation(exchange, accepted, Conversation(_Wire(exchange)), self._options)
