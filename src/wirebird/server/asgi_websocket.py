@@ -18,7 +18,7 @@ from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
 from ..protocol.http1_responses import join_fields
 from ..protocol.websocket_deflate import Deflate
-from ..protocol.websocket_handshake import Accepted, Refusal, ServerHandshake
+from ..protocol.websocket_handshake import Accepted, ServerHandshake
 from .asgi_conversation import Conversation
 from .asgi_conversation import State as ResponseState
 from .asgi_messages import Application, ApplicationError, Message, Scope, read_fields
@@ -55,16 +55,17 @@ def make_handshake(compression: bool | Deflate) -> ServerHandshake:
     return ServerHandshake((), deflate, None)
 
 
-def answer_handshake(handshake: ServerHandshake, exchange: Exchange) -> Accepted | None:
+async def answer_handshake(handshake: ServerHandshake, exchange: Exchange) -> Accepted | None:
     """The handshake that `exchange` asks for; None if it is none, which was answered."""
     answer = handshake.answer(exchange.head, exchange.authority)
-    if isinstance(answer, Refusal):
-        head, body = refusal(answer.status, answer.message)
-        fields = [(name, value) for name, value in answer.fields if name.lower() not in ("upgrade", "connection")]
-        exchange.keep_alive = False
-        exchange.respond(answer.status, head + encode_fields(fields), body)
-        return None
-    return answer
+    if isinstance(answer, Accepted):
+        return answer
+    head, body = refusal(answer.status, answer.message)
+    exchange.keep_alive = False
+    await exchange.begin(parse_response_head(head + encode_fields(answer.fields) + b"\r\n"), len(body))
+    await exchange.write(body)
+    await exchange.finish()
+    return None
 
 
 class State(IntEnum):

@@ -21,6 +21,7 @@ from .routing import Handler, MatchInfo, Router, route_path
 from .signals import Signal
 
 if TYPE_CHECKING:
+    from ..server.asgi_messages import Receive, Scope, Send
     from ..server.exchange import Exchange
     from ..server.server import Server
 
@@ -199,6 +200,16 @@ class Application(MutableMapping[Any, Any]):
         finally:
             if request.form is not None:
                 await request.form.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Be an ASGI 3 application: `http`, `websocket` and `lifespan`, under any server for those.
+
+        A server that knows no lifespan does not start it: then nothing of `on_startup` and `cleanup_ctx` happens.  Raises what
+        `serve` raises, and `UsageError` for a scope of another type.
+        """
+        from .asgi import answer
+
+        await answer(self, scope, receive, send)
 
     async def prepare_response(self, request: Request, response: StreamResponse) -> None:
         """Tell those who want to hear of it, of this application and those above."""

@@ -22,11 +22,10 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError
-from ..models.headers import check_token, split_list
+from ..models.headers import add_vary, check_token, split_list
 from ..models.numbers import check_count
 from ..models.origin import normal_origin
 from ..protocol.websocket_extensions import is_token
-from .compression import add_vary
 from .exceptions import HTTPBadRequest, HTTPForbidden
 from .keys import AppKey
 from .response import Response

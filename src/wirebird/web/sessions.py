@@ -20,8 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..models.headers import split_list
-from .compression import add_vary
+from ..models.headers import add_vary, split_list
 from .keys import AppKey
 from .session import Session
 from .session_storage import LIFETIME, EncryptedCookieStorage, MemoryStorage, SignedCookieStorage, Storage
