@@ -308,6 +308,37 @@ def test_a_reader_that_leaves(loop: str, cancel: bool, caplog: pytest.LogCapture
     assert quiet(caplog)
 
 
+def test_a_reader_that_leaves_an_asgi_server(caplog: pytest.LogCaptureFixture) -> None:
+    over = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        events = web.EventStreamResponse()
+        await events.prepare(request)
+        await events.send("here")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+        return events
+
+    app = web.Application()
+    app.add_routes([web.get("/", handler)])
+
+    async def guest(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    async def main() -> None:
+        async with TestServer(guest) as server:
+            async with raw(server) as wire:
+                await wire.reader.readuntil(b"here")
+            async with asyncio.timeout(5):
+                await over.wait()
+        assert server.errors == []
+
+    run(main)
+    assert quiet(caplog)
+
+
 def test_a_handler_is_cancelled_once() -> None:
     """Also where the server cancels those whose client has left: what they put away is not broken off."""
     seen: list[str] = []
