@@ -209,8 +209,14 @@ def test_nothing_works_out_of_turn() -> None:
             await events.send("late")
 
     async def main() -> None:
+        events = web.EventStreamResponse()
         with pytest.raises(RuntimeError):
-            await web.EventStreamResponse().send("early")
+            await events.send("early")
+        with pytest.raises(RuntimeError):
+            events.enable_compression()
+        for call in (events.write(b"x"), events.write_eof(b"x")):
+            with pytest.raises(RuntimeError):
+                await call
         async with serving(tell) as server, raw(server) as wire:
             assert await wire.reader.readuntil(b"0\r\n\r\n") == b"0\r\n\r\n"
 
@@ -343,6 +349,57 @@ def test_the_server_is_closed(loop: str, cancel: bool, caplog: pytest.LogCapture
 
     run(main, loop)
     assert seen == [(asyncio.CancelledError if cancel else ConnectionLost, True)] * 2
+    assert quiet(caplog)
+
+
+def test_the_server_is_closed_for_a_client_of_http_1_0() -> None:
+    async def tell(events: web.EventStreamResponse) -> None:
+        await events.send("here")
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with serving(tell) as server, line(server) as wire:
+            await wire.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+            await wire.reader.readuntil(b"here")
+            closing = asyncio.ensure_future(server.close())
+            assert await wire.reader.read() == b"\n\n"
+            wire.writer.close()
+            await closing
+
+    run(main)
+
+
+def test_the_server_is_closed_while_the_head_is_made(caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+    go = asyncio.Event()
+
+    async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+        begun.set()
+        await go.wait()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        events = web.EventStreamResponse()
+        await events.prepare(request)
+        await asyncio.Event().wait()
+        return events
+
+    async def main() -> None:
+        app = web.Application()
+        app.on_response_prepare.append(on_prepare)
+        app.add_routes([web.get("/", handler)])
+        async with TestServer(app) as server, line(server) as wire:
+            await wire.send(GET)
+            await begun.wait()
+            closing = asyncio.ensure_future(server.close())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            go.set()
+            assert (await wire.reader.read()).endswith(b"\r\n\r\n0\r\n\r\n")
+            wire.writer.close()
+            await closing
+        assert server.errors == []
+
+    run(main)
     assert quiet(caplog)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from yarl import URL
 
@@ -39,6 +39,11 @@ __all__ = ["Channel", "Exchange"]
 _connection_field = re.compile(rb"^connection:[ \t]*([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 _date_field = re.compile(rb"^date:", re.IGNORECASE | re.MULTILINE).search
 _server_field = re.compile(rb"^server:", re.IGNORECASE | re.MULTILINE).search
+
+
+# The lines of short bodies, ready.
+_COUNT: Final = 512
+_LENGTHS: Final = [b"Content-Length: %d\r\n" % size for size in range(_COUNT)]
 
 
 class Channel(Supply, Protocol):
@@ -207,11 +212,14 @@ class Exchange:
         self.status = status
         self.begun = self.finished = True
         size = len(body)
+        line = _LENGTHS[size] if size < _COUNT else b"Content-Length: %d\r\n" % size
+        if stamp is None:
+            stamp = connection.stamp()
         if self.head.method == b"HEAD":
-            wire = b"%bContent-Length: %d\r\n%b\r\n" % (head, size, connection.stamp() if stamp is None else stamp)
+            wire = b"".join((head, line, stamp, b"\r\n"))
         else:
             self.sent = size
-            wire = b"%bContent-Length: %d\r\n%b\r\n%b" % (head, size, connection.stamp() if stamp is None else stamp, body)
+            wire = b"".join((head, line, stamp, b"\r\n", body))
         connection.write(wire)
 
     # -- any response --------------------------------------------------------------------------------------------------
@@ -313,7 +321,8 @@ class Exchange:
     def upgrade(self, head: bytes) -> bytes:
         """Answer 101 with this whole head: the connection is the caller's, and so is what has arrived behind the request.
 
-        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left.
+        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left, and `InvalidRequest` if
+        the request has a body that is not read yet.
         """
         if self.begun:
             raise UsageError("the response has begun already")

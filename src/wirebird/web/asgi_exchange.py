@@ -49,7 +49,7 @@ class AsgiExchange(Exchange):
             self._refuses = "websocket.http.response" not in extensions
 
     @property
-    def left(self) -> Callable[[bool], None] | None:  # type: ignore[override]
+    def left(self) -> Callable[[bool], None] | None:
         """Called if the client goes away meanwhile."""
         return self._left
 
@@ -83,8 +83,8 @@ class AsgiExchange(Exchange):
             self.sent = len(body)
             self._last = body
 
-    async def begin(self, head: ResponseHead, size: int | None) -> None:
-        """The head of the response; `size` is the length of its body, None if unknown.
+    async def begin(self, head: ResponseHead, size: int | None, stamp: bytes | None = None) -> None:
+        """The head of the response; `size` is the length of its body, None if unknown.  The server has a `stamp` of its own.
 
         Raises `InvalidResponse` for a head with two framings, `UsageError` where the size is not the one that it promises.
         """

@@ -12,13 +12,13 @@ from functools import lru_cache
 from typing import Final
 
 from ..errors import UsageError
-from ..models.headers import HttpHeaders, split_list
+from ..models.headers import HttpHeaders, add_vary, split_list
 from ..protocol.coding_streams import is_installed
 from ..protocol.codings import Encoder, make_encoder
 from ..protocol.negotiation import choose_coding
 from ..protocol.preconditions import weak_tag
 
-__all__ = ["CODINGS", "Compression", "add_vary", "compression_by", "describe_coding", "is_compressible"]
+__all__ = ["CODINGS", "Compression", "compression_by", "describe_coding", "is_compressible"]
 
 CODINGS: Final = ("zstd", "br", "gzip")
 """What is offered, the first where a client likes several the same: the one that takes the least time."""
@@ -40,14 +40,6 @@ def is_compressible(content_type: str) -> bool:
     if content_type.startswith("text/"):
         return content_type != "text/event-stream"
     return content_type in _WORDS or content_type.endswith(("+json", "+xml", "+text", "+yaml"))
-
-
-def add_vary(headers: HttpHeaders, name: str) -> None:
-    """Say that the response depends on the request's field `name` (RFC 9110 12.5.5)."""
-    values = headers.get_list("vary")
-    there = {member for value in values for member in split_list(value)}
-    if "*" not in there and name.lower() not in there:
-        headers["Vary"] = ", ".join([*(value for value in values if value), name])
 
 
 @dataclass(frozen=True, slots=True)

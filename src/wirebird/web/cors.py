@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError
-from ..models.headers import check_token, split_list
+from ..models.headers import add_vary, check_token, split_list
 from ..models.numbers import check_count
 from ..models.origin import normal_origin
 from ..protocol.websocket_extensions import is_token
@@ -90,7 +90,7 @@ class Policy:
         for name in ("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"):
             headers.popall(name, None)
         if not self.any_origin:
-            _vary(response, "Origin")
+            add_vary(headers, "Origin")
         origin = self.allowed(request)
         if origin is None:
             return
@@ -124,7 +124,7 @@ class Policy:
         if self.max_age is not None:
             fields["Access-Control-Max-Age"] = str(self.max_age)
         for name in (_ASKED_METHOD, _ASKED_HEADERS):
-            _vary(answer, "-".join(word.capitalize() for word in name.split("-")))
+            add_vary(fields, "-".join(word.capitalize() for word in name.split("-")))
         return answer
 
 
@@ -182,12 +182,6 @@ def _policy_of(request: Request) -> Policy | None:
 
 def _has_route(request: Request, method: str) -> bool:
     return request.match_info.apps[0].has_route(method, request.rel_url.raw_path)
-
-
-def _vary(response: StreamResponse, name: str) -> None:
-    named = [member for value in response.headers.get_list("vary") for member in split_list(value)]
-    if name.lower() not in named and "*" not in named:
-        response.headers.add("Vary", name)
 
 
 def _tokens(argument: str, names: Iterable[str]) -> tuple[str, ...]:

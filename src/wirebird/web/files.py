@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError
 from ..models.dates import format_http_date, parse_http_date
-from ..models.headers import HeadersLike
+from ..models.headers import HeadersLike, add_vary
 from ..models.numbers import check_count
 from ..protocol.byte_ranges import ByteRange, byte_ranges, content_range, part_head, parts_end, unsatisfied_range
 from ..protocol.preconditions import Validators, failed_condition, may_be_a_part, weak_tag
-from .compression import add_vary
 from .opened_file import FileChanged, OpenedFile, open_in_thread, status_of
 from .response import StreamResponse
 
@@ -113,7 +112,7 @@ class FileResponse(StreamResponse):
         status: int = 200,
         reason: str | None = None,
         headers: HeadersLike | None = None,
-        chunk_size: int = CHUNK_SIZE,
+        chunk_size: int = 262144,
         precompressed: bool = True,
     ) -> None:
         super().__init__(status=status, reason=reason, headers=headers)

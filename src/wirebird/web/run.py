@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import UsageError
 from ..server.access_log import AccessLog
@@ -21,7 +21,7 @@ from ..server.runner import Place, run, serve
 from ..server.server import Server
 from ..server.settings import Settings
 from .app import Application
-from .runner import GracefulExit, name_of
+from .runner import GracefulExit, as_access_log, name_of
 
 __all__ = ["announce", "run_app"]
 
@@ -40,6 +40,7 @@ def run_app(
     reuse_port: bool | None = None,
     workers: int = 1,
     access_log: AccessLog | logging.Logger | bool | None = None,
+    access_log_format: Literal["common", "combined", "json", "short"] = "combined",
     settings: Settings | None = None,
     print: Callable[..., Any] | None = builtins.print,
     loop: asyncio.AbstractEventLoop | None = None,
@@ -57,7 +58,8 @@ def run_app(
     handle_signals     False where the program handles SIGINT and SIGTERM itself, or this is not the main thread
     reuse_port         share the port with other processes that say so too
     workers            how many processes serve; each has the application as it is now, and starts it for itself
-    access_log         an `AccessLog`, or where one in the combined format goes: a `logging.Logger`, or True for `wirebird.access`
+    access_log         an `AccessLog`, or where one goes: a `logging.Logger`, or True for the logger `wirebird.access`
+    access_log_format  its format, where it is not an `AccessLog`: "common", "combined", "json", "short"
     settings           what a client is granted beside that, `Settings`
     print              what says where it listens, None for silence
     loop               the event loop, which is closed at the end; by default a new one
@@ -74,7 +76,7 @@ def run_app(
         raise UsageError("workers have loops of their own, and this process handles signals for them", argument="workers")
     places = _places(host, port, path, sock, ssl_context, bool(reuse_port))
     granted = replace(settings or Settings(), keepalive_timeout=keepalive_timeout)
-    done = _observer(access_log)
+    done = as_access_log(access_log, access_log_format)
 
     async def made() -> Application:
         given = await app  # type: ignore[misc]
@@ -136,11 +138,3 @@ def _several(value: Any, kind: Any) -> list[Any]:
     if value is None:
         return []
     return [value] if isinstance(value, kind) else list(value)
-
-
-def _observer(access_log: AccessLog | logging.Logger | bool | None) -> AccessLog | None:
-    if access_log is None or access_log is False:
-        return None
-    if isinstance(access_log, AccessLog):
-        return access_log
-    return AccessLog() if access_log is True else AccessLog(logger=access_log)

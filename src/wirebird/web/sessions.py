@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..models.headers import split_list
+from ..models.headers import add_vary, split_list
 from .keys import AppKey
 from .session import Session
 from .session_storage import LIFETIME, EncryptedCookieStorage, MemoryStorage, SignedCookieStorage, Storage
@@ -96,13 +96,13 @@ def _storage_of(request: Request) -> Storage:
 
 
 async def _save(request: Request, response: StreamResponse, session: Session, storage: Storage) -> None:
+    add_vary(response.headers, "Cookie")
+    if session.is_sealed:  # an earlier response was, which could not be sent
+        return
     saved = await storage.save(request, response, session)
     session.seal()
-    headers = response.headers
-    varies = {one for value in headers.get_list("vary") for one in split_list(value)}
-    if "cookie" not in varies and "*" not in varies:
-        headers.add("Vary", "Cookie")
     if saved:
+        headers = response.headers
         directives = {one for value in headers.get_list("cache-control") for one in split_list(value)}
         if "private" not in directives and "no-store" not in directives:
             headers["Cache-Control"] = "no-store"

@@ -129,7 +129,7 @@ class StaticFolder(Resource):
         hidden: bool = False,
         precompressed: bool = True,
         headers: HeadersLike | None = None,
-        chunk_size: int = CHUNK_SIZE,
+        chunk_size: int = 262144,
     ) -> None:
         if not isinstance(prefix, str) or not prefix.startswith("/") or "{" in prefix or "}" in prefix:
             raise UsageError(f"prefix must begin with a slash and have no patterns, not {prefix!r}", argument="prefix")

@@ -125,7 +125,7 @@ def _facts(record: Record) -> str:
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
     lines = "".join(f'<tr><th>{escape(name)}</th><td class="code">{escape(value)}</td></tr>' for name, value in rows)
-    return f"<table>{lines}</table>"
+    return f'<table class="facts">{lines}</table>'
 
 
 def _duration(seconds: float | None) -> str:

@@ -30,9 +30,10 @@ _AROUND: Final = 4  # lines of code before and behind the one that runs
 _SECRETS: Final = frozenset({"auth", "authorization", "bearer", "cookie", "cookies", "jwt", "otp", "passcode", "pwd"})
 
 _LIBRARIES: Final = tuple(
-    str(Path(place).resolve())
+    spelled
     for place in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     if place
+    for spelled in (place, str(Path(place).resolve()))
 )
 _OURS: Final = str(Path(__file__).resolve().parents[2])
 
@@ -120,13 +121,19 @@ def _frame(frame: FrameType, line: int) -> Frame:
     path = code.co_filename
     own = not path.startswith((*_LIBRARIES, _OURS, "<"))
     return Frame(
-        path,
+        _shown(path),
         line,
         code.co_qualname if hasattr(code, "co_qualname") else code.co_name,
         own,
         _code(path, line, frame.f_globals),
         _variables(frame),
     )
+
+
+def _shown(path: str) -> str:
+    """A path as it is seen from the working directory, where it is below that."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _code(path: str, line: int, names: dict[str, Any] | None) -> list[tuple[int, str]]:
