@@ -137,6 +137,11 @@ class Resource:
             except re.error as error:
                 raise UsageError(f"path has a pattern that cannot be read: {path!r}: {error}", argument="path") from error
 
+    @property
+    def formatter(self) -> str:
+        """The path with the names of its patterns alone: `/items/{id}`."""
+        return "".join([f"{{{part}}}" if index % 2 else part for index, part in enumerate(self._template)])
+
     def add_prefix(self, prefix: str) -> None:
         """Put `prefix` in front of its path, and read both anew."""
         path = prefix + self.canonical
