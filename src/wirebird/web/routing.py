@@ -181,16 +181,20 @@ class Resource:
         """The path with `parts` in their places, quoted.  Raises `UsageError` for one too many or too few, or that is none."""
         if set(parts) != set(self.names):
             raise UsageError(f"{self.canonical} takes {self.names}, not {sorted(parts)}", argument="parts")
+        path = self.path_for(parts)
+        if self.match(route_path(path)) is None:
+            raise UsageError(f"{path!r} is no path of {self.canonical}", argument="parts")
+        return URL(path, encoded=True)
+
+    def path_for(self, parts: Mapping[str, Any]) -> str:
+        """The same, whether the patterns match it or not; `parts` that are not its own are left out."""
         pieces = []
         for index, part in enumerate(self._template):
             if index % 2:
                 pieces.append(quote(str(parts[part]), safe="!$&'()*+,;=:@-._~"))
             else:
                 pieces.append(URL(part).raw_path if part.startswith("/") else quote(part, safe="/!$&'()*+,;=:@-._~%"))
-        path = "".join(pieces)
-        if self.match(route_path(path)) is None:
-            raise UsageError(f"{path!r} is no path of {self.canonical}", argument="parts")
-        return URL(path, encoded=True)
+        return "".join(pieces)
 
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})

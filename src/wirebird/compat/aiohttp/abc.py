@@ -16,6 +16,7 @@ __all__ = [
     "AbstractMatchInfo",
     "AbstractResolver",
     "AbstractRouter",
+    "AbstractStreamWriter",
     "AbstractView",
     "ResolveResult",
 ]
@@ -61,6 +62,24 @@ class AbstractAccessLogger(ABC):
     def enabled(self) -> bool:
         """Whether `log` wants to be called."""
         return True
+
+
+class AbstractStreamWriter(ABC):
+    """What the body of a message is written to."""
+
+    length: int | None = 0
+
+    @abstractmethod
+    async def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Write a piece."""
+
+    @abstractmethod
+    async def write_eof(self, chunk: bytes = b"") -> None:
+        """Write the last piece, and the end."""
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """Wait until what was written may be followed by more."""
 
 
 class AbstractRouter(ABC):

@@ -31,7 +31,7 @@ class AppKey(_AppKey[_T]):
         self._t = t
 
     def __lt__(self, other: object) -> bool:
-        return isinstance(other, AppKey) and self._name < other._name
+        return self._name < other._name if isinstance(other, AppKey) else True  # in front of others
 
     def __repr__(self) -> str:
         kind = self._t

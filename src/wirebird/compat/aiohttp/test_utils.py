@@ -10,6 +10,7 @@ import socket
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from types import GenericAlias
 from typing import Any, NoReturn, Self
 from unittest import IsolatedAsyncioTestCase
 
@@ -47,6 +48,11 @@ def get_port_socket(host: str, port: int, family: socket.AddressFamily) -> socke
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((host, port))
     return sock
+
+
+def get_unused_port_socket(host: str, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
+    """A socket that is bound to a port that was free."""
+    return get_port_socket(host, 0, family)
 
 
 def unused_port() -> int:
@@ -181,6 +187,7 @@ class TestClient:
     """A session whose paths are those of a server, which it starts and closes with itself."""
 
     __test__ = False
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(
         self,
@@ -282,7 +289,7 @@ class TestClient:
     def __enter__(self) -> NoReturn:
         raise TypeError("Use async with instead")
 
-    def __exit__(self, *error: object) -> None:  # noqa: B027 - never entered
+    def __exit__(self, *error: object) -> None:
         """It is never entered."""
 
     async def __aenter__(self) -> Self:

@@ -118,7 +118,9 @@ class Application(_Application):
         self.on_startup.append(self.cleanup_ctx._on_startup)  # type: ignore[attr-defined]
         self.on_cleanup.append(self.cleanup_ctx._on_cleanup)  # type: ignore[attr-defined]
         self.access_logger: AbstractAccessLogger | None = None  # whoever runs it sets it
-        self.debug = False if debug is ... else bool(debug)
+        self.debug = debug is not ... and bool(debug)
+        self._debug_is_said = debug is not ...
+        self.server_logger: Any = server_logger
         self._client_max_size = client_max_size
         self._client_max_fields = client_max_fields
         self._loop = loop
@@ -249,7 +251,7 @@ class Application(_Application):
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
         request = Request(exchange, client_max_size=self._client_max_size, client_max_fields=self._client_max_fields)
-        await respond(request, self._handle, self.access_logger, debug=self.debug)
+        await respond(request, self._handle, self.access_logger, self.server_logger, debug=self.debug)
 
     async def _handle(self, request: Any) -> StreamResponse:
         match = await self.router.resolve(request)  # type: ignore[attr-defined]
@@ -309,6 +311,8 @@ class Application(_Application):
 
     def _set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        if not self._debug_is_said:
+            self.debug = loop.get_debug()
         for subapp in self._subapps:
             subapp._set_loop(loop)
 
@@ -353,7 +357,12 @@ async def _within(app: Application, handler: Any, request: Any) -> Any:
 
 
 async def respond(
-    request: BaseRequest, handler: Callable[[Any], Any], log: AbstractAccessLogger | None, *, debug: bool = False
+    request: BaseRequest,
+    handler: Callable[[Any], Any],
+    log: AbstractAccessLogger | None,
+    logger: Any = server_logger,
+    *,
+    debug: bool = False,
 ) -> None:
     """Answer `request` by `handler`: what it raises is an answer too, and what is none is a 500, logged with its traceback."""
     exchange = request.exchange
@@ -368,11 +377,11 @@ async def respond(
             raise cause from None  # the client is at fault, and the connection knows what to say
         if isinstance(error, ProtocolError) and not isinstance(error, UsageError):
             raise
-        server_logger.error("Error handling request from %s", request.remote, exc_info=error)
+        logger.exception("Error handling request from %s", request.remote, exc_info=error)
         if not exchange.is_unsent():
             exchange.connection.abort()
             return
-        response = _failure(request, error if debug else None)
+        response = _failure(request, error, show=debug)
         exchange.begun = False
         await response.deliver(request)
     finally:
@@ -411,12 +420,14 @@ async def _deliver(request: BaseRequest, response: Any) -> None:
         await error.deliver(request)
 
 
-def _failure(request: BaseRequest, error: Exception | None) -> Response:
-    """500, with the traceback where that is wanted."""
+def _failure(request: BaseRequest, error: Exception, *, show: bool) -> Response:
+    """500, with the traceback where that is wanted; 504 for a handler that has waited for too long."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     title = f"{status.value} {status.phrase}"
-    said = "" if error is None else "".join(format_exception(error))
-    if "text/html" in request.headers.get("Accept", ""):
+    said = "".join(format_exception(error)) if show else ""
+    if isinstance(error, TimeoutError):
+        response = Response(status=504, content_type="text/plain")
+    elif "text/html" in request.headers.get("Accept", ""):
         body = f"<h2>Traceback:</h2>\n<pre>{escape(said)}</pre>" if said else status.description
         text = f"<html><head><title>{title}</title></head><body>\n<h1>{title}</h1>\n{body}\n</body></html>\n"
         response = Response(status=500, text=text, content_type="text/html")

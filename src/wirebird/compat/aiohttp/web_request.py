@@ -95,7 +95,7 @@ class BaseRequest(_request.Request):
         self._client_max_size = client_max_size
         self._client_max_fields = client_max_fields
         self.max_body_size = client_max_size or sys.maxsize
-        self._task = asyncio.current_task()
+        self._task = _current_task()
         if changes:
             self.method = changes.get("method", self.method)
 
@@ -442,6 +442,13 @@ class Request(BaseRequest):
             for app in self.match_info.apps:
                 if app.on_response_prepare:
                     await app.on_response_prepare.send(self, response)
+
+
+def _current_task() -> Any:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # made for a test, outside of a loop
+        return None
 
 
 def _read_tags(value: str | None) -> tuple[ETag, ...] | None:

@@ -221,7 +221,7 @@ class DynamicResource(Resource):
                 raise KeyError(one)
             if not isinstance(parts[one], str):
                 raise TypeError(f"Argument should be str, got {parts[one]!r}")
-        return self._resource.url_for(**{one: parts[one] for one in self._resource.names})
+        return URL(self._resource.path_for(parts), encoded=True)
 
 
 class PrefixResource(AbstractResource):
@@ -273,6 +273,9 @@ class StaticResource(PrefixResource):
     ) -> None:
         super().__init__(prefix, name=name)
         self._directory = Path(directory).expanduser().resolve()
+        if not self._directory.is_dir():
+            fault = "is not a directory" if self._directory.exists() else "does not exist"
+            raise ValueError(f"'{self._directory}' {fault}")
         self._options: dict[str, Any] = {
             "chunk_size": chunk_size,
             "show_index": show_index,

@@ -11,7 +11,7 @@ from ...models.limits import DEFAULT_LIMITS
 from ...server.server import Server as _Server
 from ...server.settings import Settings
 from .abc import AbstractAccessLogger
-from .log import access_logger
+from .log import access_logger, server_logger
 from .web_app import respond
 from .web_log import AccessLogger
 from .web_request import BaseRequest
@@ -32,7 +32,7 @@ _IGNORED: Final = frozenset(
 
 
 def settings_of(handler_args: dict[str, Any]) -> Settings:
-    """The settings that aiohttp's keywords for a server mean.  Raises `TypeError` for unknown ones.
+    """The settings that aiohttp's keywords for a server mean.  Unknown ones are logged, and left out.
 
     There is no limit for a body as a whole, for aiohttp's server has none; `client_max_size` is the application's.
     """
@@ -47,9 +47,9 @@ def settings_of(handler_args: dict[str, Any]) -> Settings:
         for theirs, ours in (("max_line_size", "start_line"), ("max_headers", "head_fields"))
         if theirs in given
     }
-    unknown = given.keys() - _IGNORED
-    if unknown:
-        raise TypeError(f"unknown arguments of a server: {', '.join(sorted(unknown))}")
+    if unknown := given.keys() - _IGNORED:
+        logger = handler_args.get("logger", server_logger)
+        logger.warning("The server has no arguments %s, which are left out", ", ".join(sorted(unknown)))
     return Settings(**options, limits=replace(DEFAULT_LIMITS, **limits))
 
 
@@ -72,11 +72,12 @@ class _Handlers:
         self._handler = handler
         self._make_request = make_request
         self._log = access_log_of(options)
+        self._logger = options.get("logger", server_logger)
         self._debug = bool(options.get("debug"))
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        await respond(self._make_request(exchange), self._handler, self._log, debug=self._debug)
+        await respond(self._make_request(exchange), self._handler, self._log, self._logger, debug=self._debug)
 
     async def startup(self, server: Any) -> None:
         """There is nothing to start."""
@@ -124,5 +125,6 @@ def server_of(app: Any, **kwargs: Any) -> Server:
     """A server for an application; its `handler_args` overrule `kwargs`."""
     options = {**kwargs, **app.handler_args}
     app.access_logger = access_log_of(options)
+    app.server_logger = options.get("logger", server_logger)
     app.debug = app.debug or bool(options.get("debug"))
     return _AppServer(app, options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from .abc import AbstractStreamWriter
+
 if TYPE_CHECKING:
     from ...server.exchange import Exchange
 
@@ -12,7 +14,7 @@ __all__ = ["StreamWriter"]
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class StreamWriter:
+class StreamWriter(AbstractStreamWriter):
     """The body of the response, once its head was sent; before that, only `100 Continue` may be written."""
 
     length: int | None = None

@@ -96,7 +96,11 @@ class WebSocketResponse(WebSocketTalk, StreamResponse):
                 raise HTTPBadRequest(text=answer.message, headers=answer.fields)
             for name, value in answer.fields:
                 self._headers[name] = value
+            self.set_status(101)
             await self._announce(request)
+            transport = request.transport
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError("Connection lost")
             self._headers.pop("Connection", None)
             head = response_line(101, self.reason) + encode_fields([*self._headers.items(), ("Connection", "upgrade")]) + b"\r\n"
             try:

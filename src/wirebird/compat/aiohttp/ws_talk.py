@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as _json
 from collections.abc import Callable
+from types import GenericAlias
 from typing import Any, ClassVar, Final, Self
 
 from ...errors import ReadTimeout, UsageError, WirebirdError
@@ -40,6 +41,7 @@ class WebSocketTalk:
     CLOSING if another task closes; ERROR with the exception; and CLOSED from then on.
     """
 
+    __class_getitem__: Any = classmethod(GenericAlias)
     timeout_error: ClassVar[type[Exception]] = TimeoutError  # where a heartbeat finds nobody
 
     _opened: WebSocket | None = None
@@ -257,13 +259,12 @@ class WebSocketTalk:
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes | str = b"") -> bool:
         """Close, and wait for the peer's answer; False if it was closed before."""
-        if (receiver := self._receiver) is not None and not self._closing:
-            self._closing = True
-            self._socket.connection.wake()
-            await asyncio.wait([receiver])
         if self._closed:
             return False
         self._closed = True
+        if self._receiver is not None and not self._closing:
+            self._closing = True
+            self._socket.connection.wake()
         reason = message if isinstance(message, str) else bytes(message).decode()
         try:
             await self._socket.close(int(code), reason)
