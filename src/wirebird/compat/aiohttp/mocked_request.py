@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 from unittest import mock
+from urllib.parse import quote
 
 from multidict import CIMultiDict
+from yarl import URL
 
 from ...errors import ConnectionLost
 from ...models.headers import encode_fields
@@ -22,6 +24,8 @@ from .web_request import Request
 from .web_routes import UrlMappingMatchInfo
 
 __all__ = ["make_mocked_coro", "make_mocked_request"]
+
+_AS_THEY_ARE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class _Nowhere:
@@ -95,8 +99,9 @@ def make_mocked_request(
         known = {"sslcontext": sslcontext, "sockname": ("127.0.0.1", 80)}
         transport.get_extra_info.side_effect = lambda name, default=None: known.get(name, default)
     given: CIMultiDict[str] = CIMultiDict(headers or ())
+    path = quote(path, safe=_AS_THEY_ARE)
     fields = [(name, value) for name, value in given.items() if name.lower() not in ("host", "connection")]
-    host = given.get("Host", "127.0.0.1")
+    host = given.get("Host") or URL(path, encoded=True).authority or "127.0.0.1"
     connection = [("Connection", given["Connection"])] if "Connection" in given else []
     if closing and not connection:
         connection = [("Connection", "close")]

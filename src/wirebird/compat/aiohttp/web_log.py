@@ -88,7 +88,11 @@ class AccessLogger(AbstractAccessLogger):
             case "D":
                 return str(round(time * 1000000))
             case "i":
-                return printable(request.headers.get(name, "-"))
+                return _shown(request.headers.get(name, "-"))
             case "o":
-                return printable(response.headers.get(name, "-"))
+                return _shown(response.headers.get(name, "-"))
         return os.environ.get(name, "-")
+
+
+def _shown(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value

@@ -216,8 +216,13 @@ class BaseRequest(_request.Request):
     @reify
     def remote(self) -> str | None:
         """The client's address."""
-        changed = self._changes.get("remote")
-        return (super().remote or "") if changed is None else changed
+        changed: str | None = self._changes.get("remote")
+        if changed is not None:
+            return changed
+        if self.protocol.transport is None:
+            return super().remote
+        peer = self.protocol.peername
+        return str(peer[0]) if isinstance(peer, list | tuple) else None if peer is None else str(peer)
 
     @reify
     def url(self) -> URL:
@@ -342,7 +347,7 @@ class BaseRequest(_request.Request):
     async def read(self) -> bytes:
         """The whole body.  May be called again.  Raises `HTTPRequestEntityTooLarge`."""
         if self._read_bytes is None:
-            limit = self._client_max_size
+            limit = self._client_max_size or 0
             if "content" not in self.__dict__ and not self._codings():
                 try:
                     self._read_bytes = await self.exchange.body.collect(limit or None)
@@ -389,14 +394,18 @@ class BaseRequest(_request.Request):
     async def _read_form(self) -> MultiDict[Any]:
         plain = _request.Request(self.exchange)
         plain.max_body_size = self.max_body_size
-        plain._body = self._read_bytes
-        most = self._client_max_fields or sys.maxsize
+        most = self._client_max_fields if self._client_max_fields > 0 else sys.maxsize
+        if "content" in self.__dict__ or self.content_type == "application/x-www-form-urlencoded":
+            plain._body = await self.read()
         try:
             self.form = await read_form(plain, FormLimits(fields=most, files=most, field_size=self.max_body_size or sys.maxsize))
         except _exceptions.HTTPException as error:
-            if error.status == 413:
-                raise HTTPRequestEntityTooLarge(self._client_max_size, text=error.text) from error
-            raise of_web(error) from error
+            if not isinstance(error, _exceptions.HTTPRequestEntityTooLarge):
+                raise of_web(error) from error
+            if error.max_size == most:
+                said = f"Maximum number of form fields {most} exceeded."
+                raise HTTPRequestEntityTooLarge(most, text=said) from error
+            raise HTTPRequestEntityTooLarge(self._client_max_size) from error
         self._read_bytes = plain.read_already()
         found: MultiDict[Any] = MultiDict()
         for name, value in self.form.items():
