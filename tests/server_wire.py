@@ -295,7 +295,7 @@ async def served(
         await settle(turns)
     if not wire.gone:
         wire.leave()
-    await settle(turns)
+    await settle(max(turns, 20))
     hub.watch.stop()
     left = asyncio.all_tasks() - {asyncio.current_task()}
     if left or hub.connections or hub.orphans or problems:

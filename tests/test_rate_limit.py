@@ -18,7 +18,7 @@ from origin import Asked, Origin, Wire, run
 from raw_peer import Peer, answer, check_settled
 from virtual_time import run_virtual
 from wirebird import HTTPClient, HttpResponse, RateLimit, Request, Retry, Timeouts, UsageError
-from wirebird.client.bucket import Bucket
+from wirebird.models.bucket import Bucket
 
 TODAY = 1_750_000_000.0
 CLIENT = HTTPClient()  # to make requests with; it sends none

@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +269,7 @@ def test_other_methods_have_no_conditions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["small", "large"])
 def test_prepare_sends_it_and_signals_see_it(name: str, tmp_path: Path) -> None:
-    """`on_response_prepare` sees the status and the fields that are sent, and may add to them, whatever becomes of the file."""
+    """`on_response_prepare` sees the status and the fields that are sent, whatever becomes of the file, and may add to them."""
     make(tmp_path / "small", HELLO)
     make(tmp_path / "large", LARGE)
     seen = []
@@ -298,7 +299,7 @@ def test_prepare_sends_it_and_signals_see_it(name: str, tmp_path: Path) -> None:
     assert seen == [
         (200, size, True),
         (206, 2, True),
-        (416, 36, False),
+        (416, len(f"416: {HTTPStatus(416).phrase}"), False),
         (304, 0, True),
         (412, 24, False),
         (404, 14, False),
@@ -334,7 +335,7 @@ def test_ranges(kind: str, name: str, tmp_path: Path) -> None:
         for value in (f"bytes={size}-", "bytes=-0"):
             reply = await get(server, path, f"Range: {value}")
             assert (reply.status, reply.headers["content-range"]) == (416, f"bytes */{size}")
-            assert reply.body == b"416: Requested Range Not Satisfiable"
+            assert reply.body == f"416: {HTTPStatus(416).phrase}".encode()  # another one in Python 3.13
             assert "etag" not in reply.headers
         for value in ("foo", "bytes=5-2", "items=0-1", "bytes=a", "bytes=\u0660-\u0669", "bytes=0-5,3-9"):
             reply = await get(server, path, f"Range: {value}")
@@ -458,7 +459,7 @@ def test_tags_name_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     check(tmp_path, main)
 
 
-@pytest.mark.parametrize(("modified", "shown"), [(4e9, None), (0.5, 0), (-86400.5, -86401)])
+@pytest.mark.parametrize(("modified", "shown"), [(4e9, None), (0.5, 0), (-86400.5, -86401), (12e9, None)])
 def test_odd_times(modified: float, shown: int | None, tmp_path: Path) -> None:
     """A time in the future is now (RFC 9110 8.8.2.1); one before 1970 is one."""
     make(tmp_path / "a", HELLO, modified)
@@ -569,6 +570,7 @@ def after_first(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -
         ("truncated", False),
         ("truncated at the end", False),
         ("written over", False),
+        ("written over with more", False),
         ("grown", True),
         ("replaced", True),
         ("gone", True),
@@ -584,6 +586,8 @@ def test_a_file_that_changes_while_it_is_sent(
             os.truncate(path, 20_000 if what == "truncated" else len(LARGE) - 1)
         elif what == "written over":
             path.write_bytes(b"x" * len(LARGE))
+        elif what == "written over with more":
+            path.write_bytes(b"x" * len(LARGE) * 2)
         elif what == "grown":
             with path.open("ab") as file:
                 file.write(b"more")
@@ -601,7 +605,7 @@ def test_a_file_that_changes_while_it_is_sent(
 
         def read(fd: int, offset: int, count: int) -> bytes:
             data = real(fd, offset, count)
-            if not changed:
+            if not changed and not offset:
                 changed.append(change())
             return data
 
@@ -638,11 +642,30 @@ def test_a_small_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch:
     check(tmp_path, main)
 
 
+def test_a_file_of_which_the_size_is_not_known(tmp_path: Path) -> None:
+    """Its content is all that there is to go by."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse("/proc/self/status")
+
+    async def main() -> None:
+        async with serving(site(web.get("/", handler))) as server:
+            reply = await get(server, "/")
+            assert (reply.status, reply.headers.get("etag")) == (200, None)
+            assert b"VmRSS" in reply.body
+
+    run(main)
+
+
 def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path / "large", LARGE)
     make(tmp_path / "small", HELLO)
 
+    real = opened_file._read
+
     def read(fd: int, offset: int, count: int) -> bytes:
+        if offset == len(LARGE) - 4096:  # looked at when it is opened
+            return real(fd, offset, count)
         raise OSError(errno.EIO, "broken")
 
     monkeypatch.setattr(opened_file, "_read", read)
@@ -808,7 +831,7 @@ def test_a_server_that_is_closed(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ["sendfile", "read"])
 def test_memory_is_flat_and_the_loop_is_free(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = 60 * 1024 * 1024
+    size = 40 * 1024 * 1024
     with (tmp_path / "a").open("wb") as file:
         file.truncate(size)
     if way == "read":
@@ -950,17 +973,15 @@ def test_nginx_answers_the_same(tmp_path: Path) -> None:
     dates = {name: format_http_date(MODIFIED + more) for name, more in (("same", 0), ("older", -1), ("newer", 1))}
 
     async def main(server: TestServer) -> None:
-        async def both(*fields: str, method: str = "GET") -> list[Reply]:
-            replies = []
-            for at in (port, server.port):
-                plain = await fetch("127.0.0.1", at, b"HEAD /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-                lines = [field.format(etag=plain.headers["etag"], **dates) for field in fields]
-                text = "\r\n".join([f"{method} /a HTTP/1.1", "Host: a", "Connection: close", *lines, "", ""])
-                replies.append(await fetch("127.0.0.1", at, text.encode()))
-            return replies
+        async def ask(at: int, fields: list[str], etag: str) -> Reply:
+            lines = [field.format(etag=etag, **dates) for field in fields]
+            text = "\r\n".join(["GET /a HTTP/1.1", "Host: a", "Connection: close", *lines, "", ""])
+            return await fetch("127.0.0.1", at, text.encode())
+
+        tags = {at: (await ask(at, [], "")).headers["etag"] for at in (port, server.port)}
 
         for fields in ASKED:
-            theirs, ours = await both(*fields)
+            theirs, ours = [await ask(at, fields, etag) for at, etag in tags.items()]
             assert ours.status == theirs.status, fields
             for name in ("content-range", "last-modified", "content-type"):
                 if ours.status < 300:

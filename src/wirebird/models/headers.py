@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 
 from ..errors import InvalidHeader
 
-__all__ = ["HeadersLike", "HttpHeaders", "check_token", "check_value", "decode_fields", "encode_fields", "split_list"]
+__all__ = ["HeadersLike", "HttpHeaders", "add_vary", "check_token", "check_value", "decode_fields", "encode_fields", "split_list"]
 
 HeadersLike: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
 
@@ -108,3 +108,10 @@ def decode_value(value: bytes) -> str:
 def split_list(value: str) -> list[str]:
     """The lower-cased members of a comma-separated list of tokens (RFC 9110 5.6.1), empty members left out."""
     return [member for part in value.split(",") if (member := part.strip(" \t").lower())]
+
+
+def add_vary(headers: HttpHeaders, name: str) -> None:
+    """Say that the response with these `headers` depends on the request's field `name` (RFC 9110 12.5.5), unless it is said."""
+    there = [member for value in headers.get_list("vary") for member in split_list(value)]
+    if name.lower() not in there and "*" not in there:
+        headers.add("Vary", name)

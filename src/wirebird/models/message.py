@@ -112,10 +112,11 @@ class ResponseHead(Head):
 class RequestHead(Head):
     """The head of a request: `method` and `target` as bytes, `host` the one `Host` value (empty for HTTP/1.0 without one).
 
-    `expect_continue` is set by `Expect: 100-continue` from an HTTP/1.1 client; `upgrade` holds the protocols offered.
+    `expect_continue` is set by `Expect: 100-continue` from an HTTP/1.1 client; `upgrade` holds the protocols offered.  `kept` is
+    whatever was made of the head by those it was given to, so that it need not be made again for the next request that is alike.
     """
 
-    __slots__ = ("expect_continue", "host", "method", "target", "upgrade")
+    __slots__ = ("expect_continue", "host", "kept", "method", "target", "upgrade")
 
     def __init__(
         self,
@@ -141,6 +142,7 @@ class RequestHead(Head):
         self.host = host
         self.expect_continue = expect_continue
         self.upgrade = upgrade
+        self.kept: Any = None
         self._fields = None
         self.coded = None
 

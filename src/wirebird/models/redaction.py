@@ -18,7 +18,17 @@ from urllib.parse import unquote_plus
 
 from ..errors import UsageError
 
-__all__ = ["HIDDEN", "HideLike", "hidden_field", "hidden_params", "is_secret", "printable", "read_hide", "shown_url"]
+__all__ = [
+    "HIDDEN",
+    "HideLike",
+    "hidden_field",
+    "hidden_params",
+    "hidden_text",
+    "is_secret",
+    "printable",
+    "read_hide",
+    "shown_url",
+]
 
 # What stands for a value that is not shown.
 HIDDEN: Final = "***"
@@ -122,7 +132,12 @@ def hidden_field(name: str, value: str, names: frozenset[str]) -> str:
         return value
     if is_secret(name, names):
         return HIDDEN
-    return hidden_params(_userinfo.sub("//", value), names) if name.lower() in _URL_FIELDS else value
+    return hidden_text(value, names) if name.lower() in _URL_FIELDS else value
+
+
+def hidden_text(text: str, names: frozenset[str]) -> str:
+    """Text that may hold URLs, queries and forms, without the passwords in them and the values of secret parameters."""
+    return hidden_params(_userinfo.sub("//", text), names)
 
 
 def shown_url(where: Place, hide: frozenset[str] | None = None) -> str:

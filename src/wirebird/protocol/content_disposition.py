@@ -11,7 +11,6 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ..errors import InvalidMultipart
-from ..models.charset import codec_name
 from ..models.headers import HttpHeaders
 from .multipart_reader import read_parameters
 
@@ -48,13 +47,12 @@ def read_disposition(headers: HttpHeaders) -> Disposition:
 
 
 def _extended(value: str) -> str | None:
-    """RFC 8187: charset'language'percent-encoded; None if it is not that."""
+    """RFC 8187: charset'language'percent-encoded; None if it is not that, or of another charset than its two."""
     charset, _, rest = value.partition("'")
     _, quote, text = rest.partition("'")
-    codec = codec_name(charset)
-    if not quote or codec is None or not text.isascii():
+    if not quote or charset.lower() not in ("utf-8", "iso-8859-1") or not text.isascii():
         return None
     try:
-        return unquote_to_bytes(text).decode(codec)
+        return unquote_to_bytes(text).decode(charset.lower())
     except UnicodeDecodeError:
         return None

@@ -114,6 +114,8 @@ class Parser:
             raise RuntimeError(f"{self!r} is in the middle of a message")
         self.state = HEAD
         self._empty_lines = 0
+        if not self.leftover:
+            return []
         data, self.leftover = self.leftover, b""
         try:
             return self._advance_through(data, [])  # not `receive`: what is left of a long pipeline is not copied twice
@@ -147,17 +149,20 @@ class Parser:
                     self._begin_body(head.length, events)
                     return self._advance_through(bytes(memoryview(data)[head.size : size]), events)
             known = self._known_request
-            if known is not None and known.size == size and self._is_again(known, data):
+            # What this client has asked before, and nothing else?
+            if (
+                known is not None
+                and known.size == size
+                and self.state is HEAD
+                and not self._pending
+                and data.startswith(known.raw)
+            ):
                 self.state = DONE
                 return [known, END]
             return self._advance_through(bytes(memoryview(data)[:size]), [])
         except ProtocolError:
             self._fail()
             raise
-
-    def _is_again(self, known: RequestHead, data: bytes | bytearray) -> bool:
-        """Whether `data` is the request that this client has made before, and nothing else."""
-        return self.state is HEAD and not self._pending and data.startswith(known.raw)
 
     def advance(self, size: int) -> list[Event]:
         """Count `size` bytes of a body of known length that were received elsewhere; `[END]` if it is complete now."""

@@ -58,13 +58,14 @@ class _Base64:
         if not whole:
             return b""
         group = data[:whole]
-        if self._ended:
-            raise DecodingError("a part with more behind the end of its base64", coding="base64")
-        self._ended = group.endswith(b"=")
         try:
+            if self._ended:
+                raise Error("there is more behind its end")
+            self._ended = group.endswith(b"=")
             return a2b_base64(group, strict_mode=True)
         except Error as error:
-            raise DecodingError(f"a part that is not base64: {error}", coding="base64") from error
+            # In the same words, however it was cut.
+            raise DecodingError("a part that is not base64", coding="base64") from error
 
     def finish(self) -> bytes:
         if self._rest:

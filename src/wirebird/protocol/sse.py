@@ -1,7 +1,9 @@
-"""Server-Sent Events: the event stream of the WHATWG HTML standard (9.2.5, 9.2.6), read from bytes, without I/O.
+"""Server-Sent Events: the event stream of the WHATWG HTML standard (9.2.5, 9.2.6), from bytes and to bytes, without I/O.
 
     parser = EventParser()
     for event in parser.receive(data): ...       # any cut of the stream gives the same events
+
+    encode_event("two\nlines", id="7")           # b"id: 7\ndata: two\ndata: lines\n\n"
 
 A stream is UTF-8, whatever its Content-Type says; what is no UTF-8 becomes U+FFFD, and one leading BOM is dropped.  Lines end in
 CRLF, LF or CR.  A line is a field, `name: value` with at most one space taken off, or a comment if it begins with a colon; an
@@ -9,21 +11,25 @@ empty line ends an event.  The fields are `data` (several are joined by LF), `ev
 until another comes) and `retry` (ASCII digits only); others are ignored.  An event without data is none, but its `id` counts.
 What is not followed by an empty line when the stream ends is dropped: at the end there is nothing to call.
 
+What is written cannot be taken for anything else: every line end in a text, CR too, begins another line of the same field, and a
+type or an id that holds one is refused.
+
 A line that is not complete is kept as bytes and looked at once more when its end has come, so any cut takes linear time.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from itertools import repeat
 from typing import Any, Final, NamedTuple
 
-from ..errors import LimitExceeded
+from ..errors import LimitExceeded, UsageError
 from ..models.numbers import check_count
 
-__all__ = ["MAX_EVENT", "MAX_LINE", "EventParser", "ServerEvent"]
+__all__ = ["MAX_EVENT", "MAX_LINE", "EventParser", "ServerEvent", "encode_comment", "encode_event"]
 
 MAX_LINE: Final = 4 * 1024 * 1024
 MAX_EVENT: Final = 16 * 1024 * 1024
@@ -50,6 +56,47 @@ class ServerEvent(NamedTuple):
     def json(self, json_decoder: Callable[[str], Any] = json.loads) -> Any:
         """`data`, decoded as JSON.  Raises what the decoder raises, `ValueError` for `json.loads`."""
         return json_decoder(self.data)
+
+
+_lines = re.compile(r"\r\n|\r|\n").split
+
+
+def encode_event(data: str | None, event: str | None = None, id: str | None = None, retry: int | None = None) -> bytes:
+    """One event as it is sent; None for a field that it does not have.  Without `data`, readers see no event, but heed the rest.
+
+    Raises `UsageError` for a type with a line end, an id with a line end or NUL, a `retry` that is no number of milliseconds,
+    text that is no Unicode, and for nothing at all.
+    """
+    fields = []
+    if retry is not None:
+        check_count("retry", retry, 0, "a number of milliseconds")
+        fields.append(f"retry: {retry}\n")
+    for name, value, forbidden in (("event", event, "\r\n"), ("id", id, "\r\n\0")):
+        if value is not None:
+            if not isinstance(value, str) or any(one in value for one in forbidden):
+                raise UsageError(f"{name} must be text of one line, not {value!r:.100}", argument=name)
+            fields.append(f"{name}: {value}\n")
+    if data is not None:
+        if not isinstance(data, str):
+            raise UsageError(f"data must be str, not {type(data).__name__}", argument="data")
+        fields += [f"data: {line}\n" for line in _lines(data)]
+    if not fields:
+        raise UsageError("data must be there, or something else of the event", argument="data")
+    return _utf8("".join([*fields, "\n"]), "data")
+
+
+def encode_comment(text: str = "") -> bytes:
+    """Lines that readers skip.  Raises `UsageError` for what is no text."""
+    if not isinstance(text, str):
+        raise UsageError(f"text must be str, not {type(text).__name__}", argument="text")
+    return _utf8("".join([f": {line}\n" if line else ":\n" for line in _lines(text)]), "text")
+
+
+def _utf8(text: str, argument: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{argument} holds half of a surrogate pair, which is no Unicode", argument=argument) from None
 
 
 # Lines of one event that are kept apart; what waits for more is joined, for each string takes some fifty bytes of its own.

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidRequest, InvalidResponse, UsageError
 from ..models.headers import HttpHeaders, check_token, split_list
+from ..models.origin import normal_authority, normal_origin
 from ..models.redaction import printable
 from .websocket_deflate import Agreed, Deflate
 from .websocket_extensions import EXTENSIONS, is_token, parse_extensions
@@ -47,10 +48,6 @@ _SWITCH: Final = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
 
 # 16 bytes in base64.  The bits behind the last byte may be anything: those of the example in RFC 6455 4.1 are not zero.
 _is_key = re.compile(r"[A-Za-z0-9+/]{22}==").fullmatch
-# As browsers write it: names in their ASCII form, so nothing that looks like a pattern.
-_origin = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+)://([A-Za-z0-9\-._]++|\[[0-9A-Fa-f:.]++\])(?::([0-9]{1,5}))?").fullmatch
-_authority = re.compile(r"(.*?)(?::([0-9]*))?", re.DOTALL).fullmatch
-_DEFAULT_PORTS: Final = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
 def accept_key(key: str) -> str:
@@ -212,12 +209,12 @@ class ServerHandshake:
             return None
         if len(sent) > 1:
             return Refusal(400, f"{len(sent)} Origin fields")
-        origin = _normal_origin(sent[0])
+        origin = normal_origin(sent[0])
         if origin is not None:
             if origin in self._origins:
                 return None
             scheme, _, place = origin.partition("://")
-            if SAME_ORIGIN in self._origins and place and place == _normal_authority(authority, scheme):
+            if SAME_ORIGIN in self._origins and place and place == normal_authority(authority, scheme):
                 return None
         return Refusal(403, f"a page that may not connect, Origin: {_quoted(sent[0])}")
 
@@ -278,33 +275,13 @@ def _check_origins(origins: Collection[str]) -> frozenset[str]:
         raise UsageError(f"origins must be a collection of origins, not {origins!r}", argument="origins")
     found = set()
     for origin in origins:
-        normal = SAME_ORIGIN if origin == SAME_ORIGIN else _normal_origin(origin) if isinstance(origin, str) else None
+        normal = SAME_ORIGIN if origin == SAME_ORIGIN else normal_origin(origin) if isinstance(origin, str) else None
         if normal is None:
             raise UsageError(
                 f"origins must hold scheme://host[:port], 'null' or {SAME_ORIGIN!r}, not {origin!r}", argument="origins"
             )
         found.add(normal)
     return frozenset(found)
-
-
-def _normal_origin(text: str) -> str | None:
-    """The origin in lower case and without the port that its scheme has anyway (RFC 6454 6.2); None if it is none."""
-    if text == "null":
-        return text
-    match = _origin(text)
-    if match is None:
-        return None
-    scheme = match[1].lower()
-    return f"{scheme}://{_place(match[2], match[3], scheme)}"
-
-
-def _normal_authority(host: str, scheme: str) -> str:
-    match = _authority(host)
-    return _place(match[1], match[2], scheme) if match is not None else ""
-
-
-def _place(host: str, port: str | None, scheme: str) -> str:
-    return host.lower() if not port or port == _DEFAULT_PORTS.get(scheme) else f"{host.lower()}:{port}"
 
 
 def _members(headers: HttpHeaders, name: str) -> list[str]:

@@ -14,11 +14,10 @@ request comes to light when the second is done.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-from ..errors import ConnectionLost, InvalidRequest, LimitExceeded, ProtocolError, WirebirdError
+from ..errors import ConnectionLost, InvalidRequest, ProtocolError, WirebirdError
 from ..models.message import RequestHead
 from ..net.incoming import PieceSupply
 from ..net.timeouts import NEVER
@@ -28,7 +27,7 @@ from .exchange import Exchange
 from .host import Host, Phase
 from .lingering import LingeringStream
 from .peer import peer_of
-from .refusal import NOBODY, is_of_client, refusal, status_of
+from .refusal import NOBODY, is_of_client, refusal, status_of, too_large
 
 __all__ = ["ServerConnection"]
 
@@ -54,6 +53,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         "_driver",
         "_expecting",
         "_fault",
+        "active_at",
         "exchange",
         "requests",
         "stamp",
@@ -67,6 +67,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         self._discarded = 0  # bytes of a body that nobody wanted
         self._expecting = False  # the client waits for a 100
         self._fault: ProtocolError | None = None
+        self.active_at = 0.0  # when the last request came, or was answered
         self.exchange: Exchange | None = None
         self.requests = 0
         self.stamp = host.stamp
@@ -150,7 +151,7 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self._fail_body(ConnectionLost("the client has left", peer=self.peer, phase="reading the request"))
                 if exchange.left is not None:
                     exchange.left(True)
-                if host.settings.cancel_on_disconnect:
+                if host.settings.cancel_on_disconnect and not self._cancelled:
                     self.cancel()
         if host.stopping:
             host.settle()
@@ -165,18 +166,50 @@ class ServerConnection(PieceSupply, LingeringStream):
 
     def _serve(self, events: list[Event]) -> None:
         """Answer the request that `events` begin with, and those behind it, as far as that goes without waiting."""
-        serve, run, parser = self._host.serve, self._driver.run, self.parser
+        host, parser, run = self._host, self.parser, self._driver.run
+        serve, proxies = host.serve, host.settings.proxies
         left = _TURN
         while True:
-            exchange = self._open(events)
-            if exchange is None:
+            head: RequestHead = events[0]  # type: ignore[assignment]
+            whole: bytes | None = None
+            if len(events) == 2 and events[1] is END:
+                whole = b""
+            elif not self._is_granted(head):
                 return
+            elif len(events) == 3 and events[2] is END:
+                whole = events[1]  # type: ignore[assignment]
+            if self.paused and len(parser.leftover) <= PIPELINE:
+                self.resume()
+            self.requests += 1
+            self.head_began = 0.0
+            self.phase = SERVING
+            now = self.active_at = monotonic()
+            exchange = self.exchange = Exchange(self, head, whole, now)
+            if proxies is not None and not self._look_behind(exchange):
+                return
+            if whole is None:
+                self._open(exchange, events)
             outcome = run(serve(exchange))
             if outcome is False:
-                if not self._wait_began:
-                    self.due_at(NEVER)
-                return
-            if not self._conclude(exchange, outcome):  # type: ignore[arg-type]
+                if exchange.parted is None or not exchange.finished:
+                    if not self._wait_began:
+                        self.due_at(NEVER)
+                    return
+                exchange.parted(exchange, self._driver.part())
+                outcome = None
+            if (
+                outcome is None
+                and exchange.finished
+                and exchange.keep_alive
+                and host.done is None
+                and self.phase is SERVING
+                and parser.state is _DONE
+                and self.requests > 1
+                and self.read_by != NEVER
+            ):
+                self.exchange = None  # `_conclude`, where there is nothing to conclude
+                self.phase = IDLE
+            elif not self._conclude(exchange, outcome):  # type: ignore[arg-type]
                 outcome = None  # whose traceback leads here
                 return
             if not parser.leftover:
@@ -199,43 +232,29 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self._await_head()
                 return
 
-    def _open(self, events: list[Event]) -> Exchange | None:
-        """The exchange that `events` begin with, unless the request is refused at once."""
-        head: RequestHead = events[0]  # type: ignore[assignment]
-        count = len(events)
-        whole: bytes | None = None
-        if count == 2 and events[1] is END:
-            whole = b""
-        elif not self._is_granted(head):
-            return None
-        elif count == 3 and events[2] is END:
-            whole = events[1]  # type: ignore[assignment]
-        if self.paused and len(self.parser.leftover) <= PIPELINE:
-            self.resume()
-        self.requests += 1
-        self.head_began = 0.0
-        self.phase = SERVING
-        exchange = self.exchange = Exchange(self, head, whole, monotonic())
-        proxies = self._host.settings.proxies
-        if proxies is not None:
+    def _look_behind(self, exchange: Exchange) -> bool:
+        """Find out who the client is behind a proxy; whether that can be told."""
+        try:
+            exchange.seen = self._host.settings.proxies.look(self.peer, exchange.head)  # type: ignore[union-attr]
+        except InvalidRequest as error:
+            self.exchange = None
+            self._break(error, exchange.head)
+            return False
+        return True
+
+    def _open(self, exchange: Exchange, events: list[Event]) -> None:
+        """Begin to receive the body of the exchange that `events` begin with."""
+        head = exchange.head
+        self._expecting = head.expect_continue and head.length != 0
+        self._discarded = 0
+        self.due_at(NEVER)
+        self.body_begins()
+        self._more(events[1:])
+        if self.ended:  # what the client said last is not the whole of a request
             try:
-                exchange.seen = proxies.look(self.peer, head)
-            except InvalidRequest as error:
-                self.exchange = None
-                self._break(error, head)
-                return None
-        if whole is None:
-            self._expecting = head.expect_continue and head.length != 0
-            self._discarded = 0
-            self.due_at(NEVER)
-            self.body_begins()
-            self._more(events[1:])
-            if self.ended:  # what the client said last is not the whole of a request
-                try:
-                    self.parser.eof()
-                except ProtocolError as error:
-                    self._break(error)
-        return exchange
+                self.parser.eof()
+            except ProtocolError as error:
+                self._break(error)
 
     def _is_granted(self, head: RequestHead) -> bool:
         """Whether a request that may have a body is served."""
@@ -244,20 +263,20 @@ class ServerConnection(PieceSupply, LingeringStream):
             return False
         limit = self._host.settings.max_body_size
         if limit is not None and (head.length > limit or self.parser.received > limit):
-            self._break(self._too_large(limit), head)
+            self._break(too_large(limit), head)
             return False
         return True
 
     def _more(self, events: list[Event]) -> None:
         """What has arrived of the body of the request under way."""
         exchange = self.exchange
+        limit = self._host.settings.max_body_size
         for event in events:
             if type(event) is bytes:
                 self._expecting = False
                 self.body_arrived(len(event))
-                limit = self._host.settings.max_body_size
                 if limit is not None and self.parser.received > limit:
-                    self._break(self._too_large(limit))
+                    self._break(too_large(limit))
                     return
                 if exchange is not None and exchange.body.error is None and not exchange.body.unwanted:
                     exchange.body.feed(event)
@@ -272,14 +291,11 @@ class ServerConnection(PieceSupply, LingeringStream):
         elif self.parser.state is _DONE:
             self.phase = IDLE
             if self._is_to_stay():
+                self.active_at = monotonic()
                 self.due(self._host.settings.keepalive_timeout)
                 self._next()
         elif self._discarded > self._host.settings.drain_size:
             self.linger()
-
-    def _too_large(self, limit: int) -> LimitExceeded:
-        message = f"a request body of more than {limit} bytes"
-        return LimitExceeded(message, limit="max_body_size", maximum=limit, status=413)
 
     def _check_pipeline(self) -> None:
         if len(self.parser.leftover) > PIPELINE:
@@ -292,8 +308,16 @@ class ServerConnection(PieceSupply, LingeringStream):
         exchange = self.exchange
         if exchange is not None and self._conclude(exchange, error):
             self._next()
-        if self.transport is None:
-            self._driver.stop()
+
+    def part(self, exchange: Exchange) -> None:
+        """Its response is complete: if its handler does not end in this turn of the loop, go on without it."""
+        if self._driver.waits:
+            self.loop.call_soon(self._part, exchange)
+
+    def _part(self, exchange: Exchange) -> None:
+        if self.exchange is exchange and exchange.parted is not None and self._driver.waits:
+            exchange.parted(exchange, self._driver.part())
+            self._on_end(None)
 
     def _next(self) -> None:
         """Go on with what has arrived behind the last request."""
@@ -325,10 +349,14 @@ class ServerConnection(PieceSupply, LingeringStream):
         if error is not None or not exchange.finished:
             self._failed(exchange, error or RuntimeError("the request was served without a whole response"))
         self.exchange = None
+        if self.parser.state is not _DONE:
+            exchange.body.drop()  # whoever still reads it
         if host.done is not None:
             self._tell(exchange)
         if self.phase is not SERVING:
             self.orphan_ended(exchange.websocket, error)
+            if self.transport is None:
+                self._driver.stop()
             return False
         if not exchange.keep_alive or self._fault is not None or not exchange.finished:
             self.linger(exchange.head.keep_alive)
@@ -337,11 +365,12 @@ class ServerConnection(PieceSupply, LingeringStream):
             self.phase = IDLE
             if host.stopping and not self._is_to_stay():
                 return False
-            timeout = host.settings.keepalive_timeout
-            self.due_at(NEVER if timeout is None else monotonic() + timeout)
+            if self.read_by == NEVER or self.requests == 1:
+                self.active_at = monotonic()
+                self.due(host.settings.keepalive_timeout)
+            # Otherwise the deadline of the request before stands; when it has come, `overdue` sees that there were others.
             return True
         # Nobody read the whole body.  A little is received, so that the connection can be used again.
-        exchange.body.drop()
         self.phase = DRAINING
         self.resume()
         self.due(host.settings.drain_time)
@@ -365,7 +394,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         fault: BaseException | None = self._fault
         if isinstance(error, asyncio.CancelledError):
             if self._cancelled or self.is_going():
-                self.break_off()
+                if self.is_going() or not exchange.finished:
+                    self.break_off()
                 return
             error = RuntimeError("the application cancelled itself")
         if fault is None:
@@ -374,7 +404,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             elif not isinstance(error, ConnectionLost):
                 fault = error
                 self._host.refused(self.peer, error)  # type: ignore[arg-type]
-            elif not (self.ended or self.is_going()):
+            elif not (exchange.finished or self.ended or self.is_going()):
                 self._host.failed(exchange, error)
         if fault is not None or isinstance(error, ConnectionLost):
             error.with_traceback(None)  # it holds the handler, which holds the body, which holds the error
@@ -446,6 +476,8 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self.close()
             else:
                 self.due(_LAST_CALL)  # whoever has just come is about to say something
+        elif self.exchange is not None and self.exchange.told is not None:
+            self.exchange.told()
 
     def cancel(self) -> None:
         """Do not wait for the handler any longer."""
@@ -457,7 +489,10 @@ class ServerConnection(PieceSupply, LingeringStream):
         phase = self.phase
         if phase is IDLE:
             size = self.parser.begun()
-            if not size:
+            timeout = self._host.settings.keepalive_timeout
+            if not size and self.requests and (timeout is None or self.active_at + timeout > now):
+                self.due_at(NEVER if timeout is None else self.active_at + timeout)
+            elif not size:
                 self.close()
             elif self.is_head_late(size, now):
                 self._break(InvalidRequest("the head of the request took too long", status=408))
@@ -465,11 +500,8 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._break(InvalidRequest("the body of the request took too long", status=408))
         elif phase is DRAINING:
             self.linger()
-        elif phase is LINGERING:
-            if self.written_by == NEVER:
-                self.close()
-            else:
-                self.due(self._host.settings.linger_time)  # it is still reading
+        else:
+            super().overdue(now)
 
     # -- what makes it a `Supply`: the body's side ---------------------------------------------------------------------
 
@@ -480,8 +512,3 @@ class ServerConnection(PieceSupply, LingeringStream):
         if self._expecting and (exchange is None or not exchange.begun):
             self._expecting = False
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def give_up(self) -> Awaitable[Any] | None:
-        """Nobody wants the rest of the body: it is received for nobody."""
-        self.resume()
-        return None

@@ -8,6 +8,8 @@ works.  If the handler waits, the task wakes and takes the other steps.
 A handler that cancels its own task in its first step cancels the rest of the one that rests.  If it then waits, it is cancelled
 there, as in any task; if it ends, that task is given up, and the next handler gets another.
 
+A handler that waits can be parted with: it keeps the task for itself, and the next one gets another.
+
 Each handler has a context of its own (PEP 567): what one leaves in a context variable, the next request does not see.
 """
 
@@ -26,13 +28,16 @@ Done: TypeAlias = "Callable[[BaseException | None], None]"
 # What ends the loop, raised by a handler or not.
 _ENDS = (KeyboardInterrupt, SystemExit)
 
+# A handler, its context, what it waits for, and whether its task was cancelled meanwhile.
+_Work: TypeAlias = "tuple[Coroutine[Any, Any, Any], Context, Any, bool]"
+
 _enter, _leave = asyncio.tasks._enter_task, asyncio.tasks._leave_task
 
 
 class Driver:
     """What runs the handlers of one connection, one at a time.  `done(error)` is called when one has ended that had to wait."""
 
-    __slots__ = ("_begun", "_context", "_done", "_inside", "_rest", "_work", "loop", "task")
+    __slots__ = ("_begun", "_context", "_done", "_inside", "_parted", "_rest", "_work", "loop", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, done: Done) -> None:
         self.loop = loop
@@ -41,8 +46,9 @@ class Driver:
         self._inside = False  # whether `done` is being called, in the task
         self._context: Context | None = None
         self._rest: asyncio.Future[None]
+        self._parted: dict[asyncio.Task[None], _Work] | None = None  # what is no business of ours any more
         self._begun = False  # whether the task has taken its own first step: before that it cannot be cancelled and live
-        self._work: tuple[Coroutine[Any, Any, Any], Context, Any, bool] | None = None
+        self._work: _Work | None = None
 
     @property
     def waits(self) -> bool:
@@ -90,6 +96,17 @@ class Driver:
         else:
             self._work = *self._work[:3], True
 
+    def part(self) -> asyncio.Task[None]:
+        """Let go of the handler that waits: its task, which ends as it does.  `done` is not called for it."""
+        task, work = self.task, self._work
+        if task is None or work is None:
+            raise RuntimeError("no handler waits")
+        self.task = self._work = None
+        if self._parted is None:
+            self._parted = {}
+        self._parted[task] = work
+        return task
+
     def stop(self) -> None:
         """There will be no more handlers; one that waits is not stopped."""
         task, self.task = self.task, None
@@ -114,30 +131,41 @@ class Driver:
 
     async def _take_over(self) -> None:
         """Rest until a handler waits, and go on with it."""
-        me = asyncio.current_task()
+        me: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
         if self.task is me:
             self._begun = True
         while True:
             cancelled = False
-            try:
-                await self._rest
-            except asyncio.CancelledError:
-                if self._work is None or self.task is not me:
-                    if self.task is me:
-                        self.task = None
-                    return
-                cancelled = True  # by the handler itself, in its first step
-            if self._work is None:
+            if not self._is_parted(me):
+                try:
+                    await self._rest
+                except asyncio.CancelledError:
+                    if not self._is_parted(me) and (self._work is None or self.task is not me):
+                        if self.task is me:
+                            self.task = None
+                        return
+                    cancelled = True  # by the handler itself, in its first step
+            if self._is_parted(me):
+                work: _Work | None = self._parted[me]  # type: ignore[index]
+            else:
+                work = self._work
+                self._rest = self.loop.create_future()
+            if work is None:
                 return
-            self._rest = self.loop.create_future()
             failure: BaseException | None = None
             try:
-                await _go_on(*self._work[:3], cancelled or self._work[3])
+                await _go_on(*work[:3], cancelled or work[3])
             except BaseException as error:
                 failure = error
+            work = None
+            if self._is_parted(me):
+                del self._parted[me]  # type: ignore[union-attr]
+                if failure is not None:
+                    raise failure
+                return
             self._work = None
-            while me.cancelling():  # type: ignore[union-attr]
-                me.uncancel()  # type: ignore[union-attr]  # that was meant for the handler
+            while me.cancelling():
+                me.uncancel()  # that was meant for the handler
             self._inside = True
             try:
                 if self._done is not None:
@@ -149,6 +177,9 @@ class Driver:
             failure = None
             if self.task is not me:
                 return
+
+    def _is_parted(self, task: asyncio.Task[None]) -> bool:
+        return self._parted is not None and task in self._parted
 
 
 def _raise(error: BaseException) -> None:

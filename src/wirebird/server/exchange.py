@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from yarl import URL
 
@@ -29,6 +29,8 @@ from ..protocol.http1_responses import response_framing
 from .peer import address_of, host_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..net.websocket import WebSocket
     from .forwarded import Seen
 
@@ -39,14 +41,29 @@ _date_field = re.compile(rb"^date:", re.IGNORECASE | re.MULTILINE).search
 _server_field = re.compile(rb"^server:", re.IGNORECASE | re.MULTILINE).search
 
 
+# The lines of short bodies, ready.
+_COUNT: Final = 512
+_LENGTHS: Final = [b"Content-Length: %d\r\n" % size for size in range(_COUNT)]
+
+
 class Channel(Supply, Protocol):
     """What an exchange needs of its connection: whether it is `secure`, by TLS, and `stamp`, the lines of Date and Server."""
 
     secure: bool
     stamp: Callable[[], bytes]
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+
     def authority(self) -> str:
         """`host:port` of this side, for a request that names none."""
+
+    def listens_at(self) -> tuple[str, int | None]:
+        """Address and port of this side; the path of a Unix socket, and None."""
+
+    def part(self, exchange: Exchange) -> None:
+        """Its response is complete: if its handler does not end in this turn of the loop, go on without it."""
 
     def may_go_on(self) -> bool:
         """Whether another request may follow."""
@@ -69,6 +86,9 @@ class Channel(Supply, Protocol):
     def abort(self) -> None:
         """Break it off."""
 
+    def cancel(self) -> None:
+        """Cancel the handler, if it waits."""
+
     def check_upgrade(self) -> None:
         """Raise `LimitExceeded`, with 503, if there are too many WebSockets."""
 
@@ -77,46 +97,33 @@ class Exchange:
     """A request that has arrived, and its response.
 
     `head` is the request's, `status` the response's, 0 before it is begun, `sent` counts the bytes of its body.  `left(lost)` is
-    called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `seen` is what trusted proxies say of
-    the client, None if there are none.
+    called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `told()` is called if the server is
+    closed meanwhile: a response without end should come to one.  `seen` is what trusted proxies say of the client, None if there
+    are none.  If the handler may go on when its response is complete, `parted(exchange, task)` is set: it is called with the task
+    in which it does, and the connection waits for it no longer.
     """
 
-    __slots__ = (
-        "_body",
-        "_head",
-        "_whole",
-        "_writer",
-        "began",
-        "begun",
-        "connection",
-        "finished",
-        "head",
-        "keep_alive",
-        "left",
-        "seen",
-        "sent",
-        "status",
-        "upgraded",
-        "websocket",
-    )
+    # No slots: most of these keep their first value in a small request, and so they cost it nothing.
+    begun = False
+    finished = False
+    upgraded = False
+    status = 0
+    sent = 0
+    left: Callable[[bool], None] | None = None
+    told: Callable[[], None] | None = None
+    parted: Callable[[Exchange, asyncio.Task[None]], None] | None = None
+    seen: Seen | None = None
+    websocket: WebSocket | None = None
+    _body: Incoming | None = None
+    _head = b""  # of the response, not written yet: it leaves with what comes first
+    _writer: Writer | None = None  # None where the response has no body
 
     def __init__(self, connection: Channel, head: RequestHead, whole: bytes | None, began: float) -> None:
         self.connection = connection
         self.head = head
         self.began = began
         self.keep_alive = head.keep_alive
-        self.begun = False
-        self.finished = False
-        self.upgraded = False
-        self.status = 0
-        self.sent = 0
-        self.left: Callable[[bool], None] | None = None
-        self.seen: Seen | None = None
-        self.websocket: WebSocket | None = None
         self._whole = whole  # the body, if it is here already
-        self._body: Incoming | None = None
-        self._head = b""  # of the response, not written yet: it leaves with what comes first
-        self._writer: Writer | None = None  # None where the response has no body
 
     def __repr__(self) -> str:
         return f"<Exchange {self.head.method.decode()} {self.head.target.decode('latin-1')} {self.status or 'unanswered'}>"
@@ -173,6 +180,11 @@ class Exchange:
         except ValueError as error:
             raise InvalidRequest(f"the request is for no host: {authority!r}") from error
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+        return self.connection.stopping
+
     def has_body(self) -> bool:
         """Whether the response has a body, as it has not after HEAD; known when it is begun."""
         return self._writer is not None
@@ -180,6 +192,12 @@ class Exchange:
     def is_unsent(self) -> bool:
         """Whether nothing of the response has left, so that there can be another."""
         return not self.finished and (not self.begun or bool(self._head))
+
+    def restart(self) -> None:
+        """Forget the response of which nothing has left."""
+        self.begun = self.finished = False
+        self._head = b""
+        self._writer = None
 
     # -- a small response ----------------------------------------------------------------------------------------------
 
@@ -200,11 +218,14 @@ class Exchange:
         self.status = status
         self.begun = self.finished = True
         size = len(body)
+        line = _LENGTHS[size] if size < _COUNT else b"Content-Length: %d\r\n" % size
+        if stamp is None:
+            stamp = connection.stamp()
         if self.head.method == b"HEAD":
-            wire = b"%bContent-Length: %d\r\n%b\r\n" % (head, size, connection.stamp() if stamp is None else stamp)
+            wire = b"".join((head, line, stamp, b"\r\n"))
         else:
             self.sent = size
-            wire = b"%bContent-Length: %d\r\n%b\r\n%b" % (head, size, connection.stamp() if stamp is None else stamp, body)
+            wire = b"".join((head, line, stamp, b"\r\n", body))
         connection.write(wire)
 
     # -- any response --------------------------------------------------------------------------------------------------
@@ -285,16 +306,30 @@ class Exchange:
         self.finished = True
         await self._send(ending)
 
+    def cut_short(self) -> None:
+        """End the response here and now, whatever its handler is about to write; for one without a length.  Nobody waits."""
+        if self.finished or not self.begun:
+            raise UsageError("the response is complete" if self.finished else "the response has not begun")
+        ending = self._writer.end(b"") if self._writer is not None else b""
+        self.finished = True
+        head, self._head = self._head, b""
+        self.connection.write(head + ending)
+
     async def _send(self, data: bytes) -> None:
         head, self._head = self._head, b""
         await self.connection.send(head + data if head else data)
+
+    def cancel(self) -> None:
+        """Cancel the handler where it waits."""
+        self.connection.cancel()
 
     # -- another protocol ----------------------------------------------------------------------------------------------
 
     def upgrade(self, head: bytes) -> bytes:
         """Answer 101 with this whole head: the connection is the caller's, and so is what has arrived behind the request.
 
-        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left.
+        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left, and `InvalidRequest` if
+        the request has a body that is not read yet.
         """
         if self.begun:
             raise UsageError("the response has begun already")

@@ -32,11 +32,10 @@ def can_send_files(transport: asyncio.Transport) -> bool:
 
 
 class FileSending:
-    """Sends `count` bytes of `file` from `offset` on, in place of the transport, and lets the connection write again when it
-    ends:
+    """Sends `count` bytes of `file` from `offset` on, in place of the transport, and lets the connection write again in the end.
 
-    all is sent, the file has no more, or cannot be sent this way.  `sent` counts what was.  An error of the socket aborts the
-    connection.
+    That comes when all is sent, or the file has no more, or cannot be sent this way; `sent` counts what was.  An error of the
+    socket aborts the connection.
     """
 
     __slots__ = ("_connection", "_count", "_file", "_offset", "_socket", "sent")
@@ -47,7 +46,11 @@ class FileSending:
         self._offset = offset
         self._count = count
         self.sent = 0
-        self._socket = os.dup(connection.transport.get_extra_info("socket").fileno())  # type: ignore[union-attr]
+        try:
+            self._socket = os.dup(connection.transport.get_extra_info("socket").fileno())  # type: ignore[union-attr]
+        except OSError:  # too many are open: the file will be read
+            self._socket = -1
+            return
         connection.pause_writing()
         self._proceed()
         if self._socket >= 0:

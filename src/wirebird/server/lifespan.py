@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Literal
 
 from ..errors import UsageError
-from .asgi_conversation import Application, ApplicationError, Message
+from .asgi_messages import Application, ApplicationError, Message
 
 __all__ = ["Lifespan", "LifespanMode"]
 

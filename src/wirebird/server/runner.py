@@ -26,11 +26,15 @@ from typing import Any, Final
 
 from ..errors import UsageError
 from ..models.numbers import check_count, check_number
+from .door import shut_door
 from .server import Server
 
 __all__ = ["Place", "run", "serve"]
 
 BACKLOG: Final = 2048
+
+# How long those have who are in the door when it is shut: the last packet of their handshake is on its way, seconds.
+_IN_THE_DOOR: Final = 0.1
 
 # How long the rest of a hard end may take, seconds.
 _AT_ONCE: Final = 2.0
@@ -126,6 +130,7 @@ def serve(
     if workers > 1 and sys.platform == "win32":
         raise UsageError("workers must be 1 where there is no fork", argument="workers")
     chosen = list(places) or [Place()]
+    _raise_open_files()
     with ExitStack() as opened:
         bound: list[tuple[_socket.socket, _ssl.SSLContext | None]] = []
         for place in chosen:
@@ -141,10 +146,27 @@ def serve(
         if workers > 1:
             from .workers import Workers
 
-            # The parent holds no socket that nobody accepts from, once there is an end.
-            return Workers(work, workers, grace, opened.pop_all().close).run(lambda: ready(names) if ready is not None else None)
+            closing = opened.pop_all()
+
+            def close() -> None:
+                for sock, _ in bound:
+                    shut_door(sock)  # which is that of the workers
+                closing.close()  # nobody accepts from these
+
+            return Workers(work, workers, grace, close).run(lambda: ready(names) if ready is not None else None)
         work(None, (lambda: ready(names)) if ready is not None else None)
     return 0
+
+
+def _raise_open_files() -> None:
+    """Have as many files open as the system allows: its first limit is for programs that still use `select`."""
+    try:
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ImportError, OSError, ValueError):
+        pass  # then it is as it is
 
 
 def _close(sock: _socket.socket, place: Place) -> None:
@@ -187,13 +209,18 @@ async def run(
     else:
         for number in numbers:
             loop.add_signal_handler(number, on_signal, number)
+    places = list(bound)
     try:
         try:
-            for sock, context in bound:
+            for sock, context in places:
                 await server.listen(sock=sock, ssl=context, backlog=BACKLOG)
             if begun is not None:
                 begun()
             await wanted
+            if stop is None:
+                for sock, _ in places:
+                    shut_door(sock)
+                await asyncio.wait([hurried], timeout=_IN_THE_DOOR)
         finally:
             await _end(server, grace, hurried)
     finally:

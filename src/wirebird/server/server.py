@@ -33,8 +33,11 @@ from .settings import Settings
 
 __all__ = ["Served", "Server"]
 
-# How long a TLS peer may take to say goodbye, and the last bytes to leave, when the server is closed, seconds.
+# How long the last bytes may take to leave when the server is closed, seconds.
 _GOODBYE: Final = 1.0
+
+# asyncio's own limit for the end of TLS counts from the close, however much there is still to send: a day is none, seconds.
+_UNHURRIED: Final = 86400.0
 
 # Above `max_connections`, as many more are told so before they are closed; those beyond are not.
 _TOLD: Final = 1024
@@ -53,6 +56,8 @@ class Served(Protocol):
 
     async def startup(self, server: Server) -> None:
         """The server is about to listen."""
+
+    # It may have `async def leave(self)`, called when the server is being closed and requests are still under way.
 
     async def shutdown(self, grace: float) -> None:
         """The last request was answered; what still runs may take `grace` seconds."""
@@ -110,9 +115,10 @@ class Server:
         self._settled: asyncio.Future[None] | None = None  # done when there is nothing left, while the server stops
         self._hurry: asyncio.Future[None] | None = None  # while it is being closed: done when there is no grace any more
         self._closed: asyncio.Future[None]  # done when it is
+        self._leaving: asyncio.Future[Any] | None = None
         self._is_crowded = False
         self._stamp = b""
-        self._stamped_at = 0
+        self._stamp_timer: asyncio.TimerHandle | None = None
         self._started = False
 
     def __repr__(self) -> str:
@@ -127,11 +133,16 @@ class Server:
 
     def stamp(self) -> bytes:
         """The lines of Date and Server, made once a second."""
-        now = int(time())
-        if now != self._stamped_at:
-            self._stamped_at = now
-            self._stamp = b"Date: %b\r\n%b" % (formatdate(now, usegmt=True).encode(), self._name)
-        return self._stamp
+        return self._stamp or self._make_stamp()
+
+    def _make_stamp(self) -> bytes:
+        now = time()
+        stamp = self._stamp = b"Date: %b\r\n%b" % (formatdate(int(now), usegmt=True).encode(), self._name)
+        self._stamp_timer = self._loop.call_later(1.001 - now % 1, self._forget_stamp)  # type: ignore[union-attr]
+        return stamp
+
+    def _forget_stamp(self) -> None:
+        self._stamp = b""
 
     def refused(self, peer: str, error: ProtocolError) -> None:
         """What has arrived from `peer` was no request."""
@@ -193,10 +204,10 @@ class Server:
             tls = {
                 "ssl": ssl,
                 "ssl_handshake_timeout": self.settings.header_timeout or 60.0,
-                "ssl_shutdown_timeout": _GOODBYE,
+                "ssl_shutdown_timeout": _UNHURRIED,
             }
         if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
-            listener = await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
+            listener = await self._listen_unix(loop, sock, backlog, tls)
         elif sock is not None:  # asyncio's other method would remove the path, which may be that of other processes too
             listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)
         elif path is not None:
@@ -217,6 +228,17 @@ class Server:
         if self._loop is None:
             self._loop = loop
             self.watch = Watch(loop, lambda: self.connections)
+
+    async def _listen_unix(
+        self, loop: asyncio.AbstractEventLoop, sock: _socket.socket, backlog: int, tls: dict[str, Any]
+    ) -> asyncio.Server:
+        """Listen with another loop than asyncio's on a Unix socket whose path is not ours to remove."""
+        try:
+            return await loop.create_unix_server(  # type: ignore[call-arg]
+                self._accept, sock=sock, backlog=backlog, cleanup_socket=False, **tls
+            )
+        except TypeError:  # it knows no such argument, and does not remove it
+            return await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
 
     def _accept(self) -> ServerConnection:
         loop: asyncio.AbstractEventLoop = self._loop  # type: ignore[assignment]
@@ -246,10 +268,12 @@ class Server:
         try:
             for listener in listeners:
                 late += self._stop_listening(listener)
+            self._tell_of_the_end()
             await self._finish(grace, hurry)
         finally:
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
             try:
                 await self._shut_down(grace, hurry)
             finally:
@@ -258,6 +282,14 @@ class Server:
                 finally:
                     self._hurry = None
                     self._closed.set_result(None)
+
+    def _tell_of_the_end(self) -> None:
+        """Have an application that wants to hear of it end what would last for ever, while requests are under way."""
+        leave = getattr(self.app, "leave", None)
+        if leave is None or not self._started:
+            return
+        self._leaving = asyncio.ensure_future(leave())
+        self._leaving.add_done_callback(_heed)  # the application's own shutdown waits for it, and raises what it raised
 
     def _stop_listening(self, listener: asyncio.Server) -> list[asyncio.Task[Any]]:
         """Close a listening socket, but first accept those who are connected already, as far as they know."""
@@ -344,12 +376,23 @@ class Server:
                 pass
         if self._loop is not None:
             self.watch.stop()
+        if self._stamp_timer is not None:
+            self._stamp_timer.cancel()
+            self._forget_stamp()
         self._unlink()
+        for _ in range(2):
+            await asyncio.sleep(0)  # a handshake that was broken off closes its socket in a turn of its own
 
     def _unlink(self) -> None:
         paths, self._paths = self._paths, []
         for path in paths:
             Path(path).unlink(missing_ok=True)
+
+
+def _heed(task: asyncio.Future[Any]) -> None:
+    """Take note of what a task raised, so that nobody complains that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _log_error(exchange: Exchange, error: BaseException) -> None:

@@ -72,7 +72,7 @@ class Workers:
         self._work = work
         self._count = count
         self._grace = grace
-        self._close = close  # the sockets: here, where nobody accepts from them
+        self._close = close  # the sockets, to newcomers, and here, where nobody accepts from them
         self._workers: dict[int, Worker] = {}  # by number
         self._due: dict[int, float] = {}  # when a worker that died is replaced
         self._pauses: dict[int, float] = {}

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..server.asgi_conversation import ApplicationError
+    from ..server.asgi_messages import ApplicationError
     from .asgi_transport import ASGITransport
     from .client import TestClient
     from .mock import MockTransport
@@ -41,7 +41,7 @@ __all__ = [
 
 _homes = {
     "ASGITransport": "asgi_transport",
-    "ApplicationError": "..server.asgi_conversation",
+    "ApplicationError": "..server.asgi_messages",
     "MockTransport": "mock",
     "RecordedCall": "routes",
     "Recorder": "recorder",

@@ -17,18 +17,12 @@ from ..client.feed import Feed
 from ..client.response import HttpResponse
 from ..client.transport import encode_head
 from ..errors import ConnectionLost, IncompleteBody
-from ..models.message import Request, ResponseHead
+from ..models.message import Request
 from ..protocol.http1 import Writer
 from ..protocol.http1_heads import parse_request_head, parse_response_head
 from ..protocol.http1_responses import encode_response, response_framing
-from ..server.asgi_conversation import (
-    Application,
-    ApplicationError,
-    Conversation,
-    check_application,
-    http_scope,
-    tells_of_leaving,
-)
+from ..server.asgi_conversation import Conversation, tells_of_leaving
+from ..server.asgi_messages import Application, ApplicationError, Start, asgi_scope, check_application
 from ..server.lifespan import Lifespan, LifespanMode
 from .delivery import answer_within, send_within, sent_pieces
 
@@ -100,7 +94,8 @@ class ASGITransport:
         async with send_within(request):
             await self._lifespan.startup()
         where = request.destination
-        scope = http_scope(
+        scope = asgi_scope(
+            "http",
             method=request.method,
             target=read.target,
             minor=1,
@@ -110,6 +105,7 @@ class ASGITransport:
             client=self._client,
             server=(where.host, where.port),
             state=self.state,
+            extensions=("http.response.trailers",),
         )
         exchange = _Exchange(request, length)
         task = asyncio.create_task(self._run(exchange, scope))
@@ -121,7 +117,7 @@ class ASGITransport:
             async with send_within(request) if streams else answer_within(request):
                 return await exchange.response
         except BaseException:
-            exchange.conversation.disconnect()
+            exchange.leave()
             task.cancel()
             await asyncio.wait([task])
             raise
@@ -172,7 +168,7 @@ class ASGITransport:
         loop = asyncio.get_running_loop()
         running = [task for task in self._running if task.get_loop() is loop]
         for task in running:
-            self._running[task].conversation.disconnect()
+            self._running[task].leave()
             self._running[task].give_up()
         try:
             if running:
@@ -200,6 +196,8 @@ class _Exchange:
         self.begun = False  # there is a head
         self._began = monotonic()
         self._whole = request.body if isinstance(request.body, bytes) else b"" if request.body is None else None
+        self._reading: asyncio.Task[bytes] | None = None  # the next piece, which outlives whoever waits for it
+        self._waiting = 0  # those who do
         self._pieces: AsyncGenerator[bytes, None] = sent_pieces(request.body, length)
         self._feed: Feed | None = None
         self._writer: Writer | None = None  # None if there is no body, whatever the application sends
@@ -209,20 +207,63 @@ class _Exchange:
     async def next(self) -> tuple[bytes, bool]:
         if self._whole is not None:
             return self._whole, False
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        reading = self._reading
+        if not reading.done():
+            self._waiting += 1
+            try:
+                await asyncio.wait([reading])
+            finally:
+                self._waiting -= 1
+        if reading is self._reading:
+            self._reading = None
+        elif not reading.cancelled():  # another has taken it
+            return await self.next()
+        if not reading.cancelled():
+            if self.body_error is None:
+                return reading.result(), self._whole is None
+            self._tell_of_body()  # before the caller, who is done then, the application
+        raise ConnectionLost("the client has left", phase="reading the request")
+
+    async def _read(self) -> bytes:
         try:
-            return await anext(self._pieces), True
+            return await anext(self._pieces)
         except StopAsyncIteration:
-            return b"", False
+            self._whole = b""
         except Exception as error:
             # The body is at fault, not the application: the request cannot be completed, and the caller is told why.
             self.body_error = error
-            self.conversation.disconnect()  # before the caller, who is done then
-            self.fail(error)
-            raise ConnectionLost("the client has left", phase="reading the request") from error
+            if not self._waiting:
+                self._tell_of_body()
+        return b""
+
+    def _tell_of_body(self) -> None:
+        self.leave()
+        if self.body_error is not None:
+            self.fail(self.body_error)
+
+    def leave(self) -> None:
+        """The client is gone, and the rest of its body with it."""
+        self.conversation.disconnect()
+        self.ended()
+
+    def ended(self) -> None:
+        """Nobody is given the rest of the body."""
+        if self._reading is not None and self._reading is not asyncio.current_task():
+            self._reading.cancel()
 
     # -- the response --------------------------------------------------------------------------------------------------
 
-    async def begin(self, head: ResponseHead, body: bytes, complete: bool) -> None:
+    def respond(self, start: Start, body: bytes) -> bool:
+        """False: a response is begun first, and ended then."""
+        return False
+
+    async def send_path(self, start: Start, path: str, complete: bool) -> None:
+        """Not asked for, since it is not offered."""
+
+    async def begin(self, start: Start, body: bytes, complete: bool) -> None:
+        head = start.head
         method = self.request.method.encode()
         block, length = response_framing(head, method, 1, len(body) if complete else None)
         head = parse_response_head(b"%b%b\r\n" % (head.raw[: head.start], block))
@@ -279,7 +320,7 @@ class _Exchange:
 
     def _dropped(self) -> Awaitable[Any] | None:
         self.left = True
-        self.conversation.disconnect()
+        self.leave()
         return None
 
     def break_off(self) -> None:
@@ -313,6 +354,9 @@ class _Exchange:
 
     async def end(self) -> None:
         """The application has come to its end."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
         try:
             await self._pieces.aclose()
         except RuntimeError:

@@ -8,7 +8,7 @@ from typing import Any
 from ..client.client import HTTPClient
 from ..client.connector import TCPConnector
 from ..errors import UsageError
-from ..server.asgi_conversation import Application
+from ..server.asgi_messages import Application
 from .delivery import Answerer
 from .mock import MockTransport
 from .server import TestServer

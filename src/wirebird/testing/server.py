@@ -10,7 +10,7 @@ from types import TracebackType
 from ..errors import UsageError
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import Request
-from ..server.asgi_conversation import Application
+from ..server.asgi_messages import Application
 from ..server.lifespan import LifespanMode
 from ..server.server import Served, Server
 from ..server.settings import Settings

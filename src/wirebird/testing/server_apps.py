@@ -12,7 +12,7 @@ from ..models.headers import HttpHeaders
 from ..models.message import Request
 from ..net.timeouts import NEVER, Timeouts
 from ..server.asgi import AsgiApp
-from ..server.asgi_conversation import Application
+from ..server.asgi_messages import Application
 from ..server.exchange import Exchange
 from ..server.lifespan import LifespanMode
 from ..server.server import Served, Server
@@ -113,7 +113,7 @@ class AsgiGuest(AsgiApp):
     """Serves an ASGI application, and keeps its requests, whose bodies it leaves to the application."""
 
     def __init__(self, application: Application, place: Place, root_path: str, lifespan: LifespanMode) -> None:
-        super().__init__(application, root_path=root_path, lifespan=lifespan, failed=place.failed)
+        super().__init__(application, root_path=root_path, lifespan=lifespan)
         self._place = place
 
     async def serve(self, exchange: Exchange) -> None:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .app import Application
-    from .compression import compress_middleware
     from .content import Content
     from .cookies import ResponseCookie, ResponseCookies
+    from .events import EventStreamResponse
     from .files import FileResponse
     from .forms import FormData, FormLimits
     from .keys import AppKey
-    from .middleware import middleware, normalize_path_middleware
+    from .limits import RateLimit
+    from .middleware import compress_middleware, middleware, normalize_path_middleware
     from .multipart import MultipartReader, Part
     from .request import Request
     from .response import Response, StreamResponse, json_response
@@ -38,6 +39,7 @@ __all__ = [
     "AppRunner",
     "Application",
     "Content",
+    "EventStreamResponse",
     "FileField",
     "FileResponse",
     "FormData",
@@ -45,6 +47,7 @@ __all__ = [
     "GracefulExit",
     "MultipartReader",
     "Part",
+    "RateLimit",
     "Request",
     "Response",
     "ResponseCookie",
@@ -83,6 +86,7 @@ _homes = {
     "AppRunner": "runner",
     "Application": "app",
     "Content": "content",
+    "EventStreamResponse": "events",
     "FileField": "uploads",
     "FileResponse": "files",
     "FormData": "forms",
@@ -90,6 +94,7 @@ _homes = {
     "GracefulExit": "runner",
     "MultipartReader": "multipart",
     "Part": "multipart",
+    "RateLimit": "limits",
     "Request": "request",
     "Response": "response",
     "ResponseCookie": "cookies",
@@ -102,7 +107,7 @@ _homes = {
     "UnixSite": "runner",
     "WebSocketReady": "websocket",
     "WebSocketResponse": "websocket",
-    "compress_middleware": "compression",
+    "compress_middleware": "middleware",
     "json_response": "response",
     "middleware": "middleware",
     "normalize_path_middleware": "middleware",

@@ -7,26 +7,18 @@ others than those that the tag was made for (RFC 9110 8.8.3.3), and no ranges.  
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..errors import UsageError
-from ..models.headers import HttpHeaders, split_list
-from ..models.numbers import check_count
+from ..models.headers import HttpHeaders, add_vary, split_list
 from ..protocol.coding_streams import is_installed
 from ..protocol.codings import Encoder, make_encoder
 from ..protocol.negotiation import choose_coding
 from ..protocol.preconditions import weak_tag
-from .exceptions import HTTPException
 
-if TYPE_CHECKING:
-    from .request import Request
-    from .response import StreamResponse
-    from .routing import Handler
-
-__all__ = ["CODINGS", "Compression", "add_vary", "compress_middleware", "compression_by", "describe_coding", "is_compressible"]
+__all__ = ["CODINGS", "Compression", "compression_by", "describe_coding", "is_compressible"]
 
 CODINGS: Final = ("zstd", "br", "gzip")
 """What is offered, the first where a client likes several the same: the one that takes the least time."""
@@ -50,20 +42,14 @@ def is_compressible(content_type: str) -> bool:
     return content_type in _WORDS or content_type.endswith(("+json", "+xml", "+text", "+yaml"))
 
 
-def add_vary(headers: HttpHeaders, name: str) -> None:
-    """Say that the response depends on the request's field `name` (RFC 9110 12.5.5)."""
-    values = headers.get_list("vary")
-    there = {member for value in values for member in split_list(value)}
-    if "*" not in there and name.lower() not in there:
-        headers["Vary"] = ", ".join([*(value for value in values if value), name])
-
-
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """How one response is compressed: `force` is a coding that is used whatever the client says, `level` the library's own."""
+    """How one response is compressed: `force` is a coding that is used whatever the client says, `level` the library's own;
+    a file of less than `min_size` bytes is left as it is."""
 
     force: str | None = None
     level: int | None = None
+    min_size: int = 0
     codings: tuple[str, ...] = CODINGS
 
     def __post_init__(self) -> None:
@@ -86,10 +72,11 @@ class Compression:
                 error.argument = argument
             raise
 
-    def choose(self, request: Request, response: StreamResponse) -> str | None:
-        """The coding for `response`, None if it goes as it is.  What depends on the client is said in Vary."""
-        headers = response.headers
-        status = response.status
+    def choose(self, asked: HttpHeaders, status: int, headers: HttpHeaders) -> str | None:
+        """The coding for a response with this status and these `headers`, None if it goes as it is; `asked` are the request's.
+
+        What depends on the client is said in Vary.
+        """
         if status in (204, 206, 304) or "content-encoding" in headers or "content-range" in headers:
             return None
         if any(name in headers for name in _DIGESTS):
@@ -100,7 +87,7 @@ class Compression:
             return self.force.lower()
         add_vary(headers, "Accept-Encoding")
         offered = [coding for coding in self.codings if is_installed(coding)]
-        coding = choose_coding(request.headers.get_list("accept-encoding"), offered)
+        coding = choose_coding(asked.get_list("accept-encoding"), offered)
         return None if coding in (None, "identity") else coding
 
     def start(self, coding: str) -> Encoder:
@@ -120,47 +107,3 @@ def describe_coding(headers: HttpHeaders, coding: str) -> None:
     headers.pop("Accept-Ranges", None)
     if "etag" in headers:
         headers["ETag"] = weak_tag(headers["etag"])
-
-
-def compress_middleware(
-    *,
-    min_size: int = 1024,
-    codings: Sequence[str] = CODINGS,
-    level: int | None = None,
-    compressible: Callable[[str], bool] = is_compressible,
-) -> Callable[[Request, Handler], Awaitable[StreamResponse]]:
-    """A middleware that compresses what is worth it, for clients that say that they take it.
-
-    min_size      bytes of a body from which on it is, 1024; one whose length is not known is
-    codings       what is offered, the first where a client likes several the same: `zstd`, `br` (both with the extra
-                  `wirebird[compression]`) and `gzip`; one that is not installed is left out
-    level         the library's own, for one coding in `codings`; by default the one for which it is quick
-    compressible  a function of the media type: text, JSON, XML, scripts and the like
-
-    Left alone are responses that have a coding, `Cache-Control: no-transform` or a digest, parts of files, and event streams.
-    A response that holds both a secret and something that an attacker chooses should not be compressed (BREACH): its length
-    tells.
-
-    Raises `UsageError`.
-    """
-    check_count("min_size", min_size, 0, "a number of bytes")
-    compression = Compression(level=level, codings=() if isinstance(codings, str) else tuple(codings))
-
-    def mark(response: StreamResponse) -> None:
-        # What is no StreamResponse is not for a middleware to complain of.
-        if getattr(response, "prepared", True) or response.coding is not None:
-            return
-        size = response.content_length
-        if (size is None or size >= min_size) and compressible(response.content_type):
-            response.coding = compression
-
-    async def compress(request: Request, handler: Handler) -> StreamResponse:
-        try:
-            response = await handler(request)
-        except HTTPException as error:
-            mark(error)
-            raise
-        mark(response)
-        return response
-
-    return compress

@@ -65,12 +65,12 @@ def _find_decoder(codings: Sequence[str], max_size: int | None) -> Decoder | Non
 def decode_text(data: bytes, charset: str) -> str:
     """Bytes that a client sent as text of that charset.  Raises `HTTPUnsupportedMediaType` for one that Python does not know, and
     `HTTPBadRequest` for bytes that do not fit."""
-    codec = codec_name(charset)
+    codec = "utf-8" if charset == "utf-8" else codec_name(charset)
     if codec is None:
         raise HTTPUnsupportedMediaType(text=f"415: the charset {charset!r} is not known")
     try:
         return data.decode(codec)
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise HTTPBadRequest(text=f"400: text that is not {charset}") from None
 
 

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import UsageError
 from ..models.dates import format_http_date, parse_http_date
-from ..models.headers import HeadersLike
+from ..models.headers import HeadersLike, add_vary
 from ..models.numbers import check_count
 from ..protocol.byte_ranges import ByteRange, byte_ranges, content_range, part_head, parts_end, unsatisfied_range
 from ..protocol.preconditions import Validators, failed_condition, may_be_a_part, weak_tag
-from .compression import add_vary
 from .opened_file import FileChanged, OpenedFile, open_in_thread, status_of
 from .response import StreamResponse
 
@@ -113,7 +112,7 @@ class FileResponse(StreamResponse):
         status: int = 200,
         reason: str | None = None,
         headers: HeadersLike | None = None,
-        chunk_size: int = CHUNK_SIZE,
+        chunk_size: int = 262144,
         precompressed: bool = True,
     ) -> None:
         super().__init__(status=status, reason=reason, headers=headers)
@@ -165,21 +164,29 @@ class FileResponse(StreamResponse):
         headers = self.headers
         if file.varies:
             add_vary(headers, "Accept-Encoding")
-        if file.coding is None:
+        if file.coding is None and self.coding is None:
             await self._refuse(request, 406)
             return
-        if file.coding != "identity":
+        is_coded = file.coding not in (None, "identity")
+        if file.coding is not None and is_coded:
             headers["Content-Encoding"] = file.coding
         if "etag" not in headers:
             if file.etag is not None:
                 headers["ETag"] = file.etag
-        elif file.coding != "identity":
+        elif is_coded:
             headers["ETag"] = weak_tag(headers["etag"])  # it is that of other bytes
         if file.modified is not None and "last-modified" not in headers:
             headers["Last-Modified"] = format_http_date(file.modified)
         parts: list[ByteRange] = [ByteRange(0, file.size)]
         if self._status == 200 and request.method in ("GET", "HEAD"):
             clock = time()
+            if self.coding is not None and file.size < self.coding.min_size:
+                self.coding = None
+            ranged = self.coding is None or self.coding.choose(request.headers, 200, headers) is None
+            if ranged:
+                self.coding = None
+            elif "etag" in headers:
+                headers["ETag"] = weak_tag(headers["etag"])  # as it will be, when it is compressed
             modified = parse_http_date(headers.get("last-modified", ""), clock)
             state = Validators(headers.get("etag"), None if modified is None else int(modified))
             failed = failed_condition(request.method, request.headers, state, clock)
@@ -189,9 +196,7 @@ class FileResponse(StreamResponse):
             if failed == 304:
                 await self._not_modified(request)
                 return
-            ranged = self.coding is None or self.coding.choose(request, self) is None
             if ranged:
-                self.coding = None
                 headers["Accept-Ranges"] = "bytes"
             if ranged and request.method == "GET" and "range" in request.headers and may_be_a_part(request.headers, state, clock):
                 asked = byte_ranges(request.headers.get_list("range"), file.size)
@@ -224,7 +229,7 @@ class FileResponse(StreamResponse):
             await self._send_whole(request, body)
             return
         await self._start(request, self._length)
-        if request.exchange.has_body():
+        if request.method != "HEAD":
             for index, segment in enumerate(segments):
                 if isinstance(segment, bytes):
                     await self.write(segment)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from io import BytesIO
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from multidict import MultiDict, MultiDictProxy
@@ -23,7 +24,7 @@ from ..net.incoming import Incoming
 from .content import Content, decode_text, refusal
 from .exceptions import HTTPBadRequest, HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType
 from .multipart import MAX_PART_HEADER_SIZE, MAX_PART_HEADERS, MAX_PARTS, MultipartReader, Part
-from .uploads import FileField, Spool
+from .uploads import FileField, Spool, close_spools
 
 if TYPE_CHECKING:
     from .request import Request
@@ -40,23 +41,25 @@ class FormLimits:
     """What a form may have that is read whole, besides `max_body_size`, which is for all of it; sizes in bytes.
 
     fields       fields, those with a file among them, 1000
-    files        of these, 1000
+    files        of these, 100: each may be a temporary file
     field_size   a field that is no file, 1 MiB
     file_size    a file, None for no limit but that of the body
     headers      header fields of a part, 8
     header_size  one of these, 4096
-    memory       of a file in memory; a larger one goes to a temporary file, 1 MiB
+    spool_size   a file that is kept in memory; a larger one goes to a temporary file, 1 MiB
+    memory       what is kept in memory of all together, 4 MiB; beyond, files go to disk, and anything else is refused
 
     Raises `UsageError` for a bad value, naming it.
     """
 
     fields: int = MAX_PARTS
-    files: int = MAX_PARTS
+    files: int = 100
     field_size: int = 1024 * 1024
     file_size: int | None = None
     headers: int = MAX_PART_HEADERS
     header_size: int = MAX_PART_HEADER_SIZE
-    memory: int = 1024 * 1024
+    spool_size: int = 1024 * 1024
+    memory: int = 4 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -69,7 +72,11 @@ DEFAULT_FORM_LIMITS: Final = FormLimits()
 
 
 class FormData(MultiDictProxy[FormValue]):
-    """The fields of a form, in order; immutable.  `form[name]` is the first of that name, `form.getall(name)` are all of them."""
+    """The fields of a form, in order; immutable.  `form[name]` is the first of that name, `form.getall(name)` are all of them.
+
+    data    the pairs of name and value
+    spools  what is to be closed with it, besides the files in memory
+    """
 
     __slots__ = ("_spools",)
 
@@ -85,15 +92,10 @@ class FormData(MultiDictProxy[FormValue]):
     async def close(self) -> None:
         """Close its files; the end of the request does it too.  Idempotent."""
         spools, self._spools = self._spools, []
-        await _close(spools)
         for one in self.files:
-            if not one.file.closed:
+            if isinstance(one.file, BytesIO):
                 one.file.close()
-
-
-async def _close(spools: Iterable[Spool]) -> None:
-    for spool in spools:
-        await spool.close()
+        await close_spools(spools)
 
 
 def multipart_reader(request: Request) -> MultipartReader:
@@ -127,7 +129,8 @@ async def read_form(request: Request, limits: FormLimits = DEFAULT_FORM_LIMITS) 
 
 
 async def _read_pairs(request: Request, limits: FormLimits) -> list[tuple[str, str]]:
-    body = await request.read()
+    limit = request.body_limit()
+    body = await request.read(limits.memory if limit is None else min(limit, limits.memory))
     charset = request.charset or "utf-8"
     codec = codec_name(charset)
     if codec is None:
@@ -177,7 +180,7 @@ async def _read_parts(request: Request, limits: FormLimits) -> FormData:
         while await source.readany():  # what is behind the last part
             pass
     except BaseException:
-        await _close(form.spools)
+        await close_spools(form.spools)
         raise
     return FormData(form.found, form.spools)
 
@@ -185,12 +188,13 @@ async def _read_parts(request: Request, limits: FormLimits) -> FormData:
 class _Form:
     """A multipart form that is being read."""
 
-    __slots__ = ("_charset", "_files", "_limits", "found", "spools")
+    __slots__ = ("_charset", "_files", "_kept", "_limits", "found", "spools")
 
     def __init__(self, limits: FormLimits) -> None:
         self._limits = limits
         self._charset = "utf-8"
         self._files = 0
+        self._kept = 0  # bytes in memory
         self.found: list[tuple[str, FormValue]] = []
         self.spools: list[Spool] = []
 
@@ -199,10 +203,18 @@ class _Form:
         kind, name, filename = part.disposition
         if kind != "form-data" or name is None:
             raise HTTPBadRequest(text="400: a part of a form without a name")
+        self._keep(len(name))
         if filename is None:
             self.found.append((name, await self._read_field(part, name)))
         else:
+            self._keep(sum(map(len, part.headers.values())))
             self.found.append((name, await self._read_file(part, name, filename)))
+
+    def _keep(self, size: int) -> None:
+        self._kept += size
+        maximum = self._limits.memory
+        if self._kept > maximum:
+            raise _too_large(f"a form that needs more than {maximum} bytes of memory", maximum)
 
     async def _read_field(self, part: Part, name: str) -> str | bytes:
         maximum = self._limits.field_size
@@ -212,6 +224,7 @@ class _Form:
             size += len(piece)
             if size > maximum:
                 raise _too_large(f"the field {name!r} has more than {maximum} bytes", maximum)
+            self._keep(len(piece))
             pieces.append(piece)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if not part.content_type.startswith("text/"):
@@ -227,7 +240,7 @@ class _Form:
         if self._files > limits.files:
             raise _too_large(f"a form of more than {limits.files} files", limits.files)
         maximum = limits.file_size
-        spool = Spool(limits.memory)
+        spool = Spool(min(limits.spool_size, limits.memory - self._kept))
         self.spools.append(spool)
         while piece := await part.readany():
             await spool.write(piece)
@@ -235,6 +248,7 @@ class _Form:
                 raise _too_large(f"the file {name!r} has more than {maximum} bytes", maximum)
         file = await spool.finish()
         if spool.in_memory:
+            self._keep(spool.size)
             self.spools.pop()
         return FileField(name, filename, file, part.content_type, part.headers, spool.size)
 

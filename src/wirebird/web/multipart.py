@@ -21,16 +21,17 @@ from ..models.headers import HttpHeaders
 from ..net.part_feed import PartContent, PartFeed
 from ..protocol.content_disposition import Disposition, read_disposition
 from ..protocol.multipart_reader import MultipartParser, PartHead, read_boundary, read_parameters
-from ..protocol.part_encodings import make_part_decoder
+from ..protocol.part_encodings import PartDecoder, make_part_decoder
 from .byte_stream import ByteStream
 from .content import decode_text, refusal
-from .exceptions import HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType
+from .exceptions import HTTPBadRequest, HTTPRequestEntityTooLarge, HTTPUnsupportedMediaType
 
 __all__ = ["MAX_PARTS", "MAX_PART_HEADERS", "MAX_PART_HEADER_SIZE", "MultipartReader", "Part"]
 
 MAX_PARTS: Final = 1000
 MAX_PART_HEADERS: Final = 8
 MAX_PART_HEADER_SIZE: Final = 4096
+MAX_DEPTH: Final = 8
 
 _FAULTS: Final = (InvalidMultipart, DecodingError, LimitExceeded)
 
@@ -53,9 +54,9 @@ class Part(ByteStream):
     well-formed, `HTTPRequestEntityTooLarge` for what is too much, and `BodyConsumed` once the reader has gone on.
     """
 
-    __slots__ = ("_content", "_decoder", "_ended", "_let_go", "_max_size", "disposition", "headers")
+    __slots__ = ("_content", "_decoder", "_depth", "_ended", "_fault", "_let_go", "_max_size", "disposition", "headers")
 
-    def __init__(self, headers: HttpHeaders, content: PartContent, max_size: int | None) -> None:
+    def __init__(self, headers: HttpHeaders, content: PartContent, max_size: int | None, depth: int = 0) -> None:
         super().__init__()
         self.headers = headers
         self.disposition: Disposition = read_disposition(headers)
@@ -64,7 +65,9 @@ class Part(ByteStream):
         if "content-transfer-encoding" in headers:
             self._decoder = make_part_decoder(headers["content-transfer-encoding"])
         self._max_size = max_size
+        self._depth = depth
         self._ended = False
+        self._fault: DecodingError | LimitExceeded | None = None
         self._let_go = False
 
     def __repr__(self) -> str:
@@ -89,7 +92,9 @@ class Part(ByteStream):
     @property
     def charset(self) -> str | None:
         """The `charset` parameter of Content-Type."""
-        read = read_parameters(self.headers.get("content-type", ""))
+        if "content-type" not in self.headers:
+            return None
+        read = read_parameters(self.headers["content-type"])
         return next((value for name, value in read[1] if name == "charset" and value), None) if read is not None else None
 
     def at_eof(self) -> bool:
@@ -101,17 +106,27 @@ class Part(ByteStream):
             raise BodyConsumed("the reader has gone on to the next part")
         if self._ended:
             return b""
-        decoder = self._decoder
         try:
             piece = await self._content.readany()
-            if decoder is not None:
-                while piece and not (decoded := decoder.decode(piece)):
-                    piece = await self._content.readany()
-                piece = decoded if piece else decoder.finish()
+            if self._decoder is not None:
+                piece = await self._decoded(self._decoder, piece)
         except _FAULTS as error:
             raise refusal(error) from error
         self._ended = not piece
         return piece
+
+    async def _decoded(self, decoder: PartDecoder, piece: bytes) -> bytes:
+        if self._fault is not None:
+            raise self._fault  # nothing is read behind it
+        try:
+            while piece:
+                if decoded := decoder.decode(piece):
+                    return decoded
+                piece = await self._content.readany()
+            return decoder.finish()
+        except (DecodingError, LimitExceeded) as error:
+            self._fault = error
+            raise
 
     async def read(self, n: int = -1) -> bytes:
         """At most `n` bytes as soon as there are some, b"" at the end.  For -1 everything, if that is no more than the limit for
@@ -163,8 +178,11 @@ class Part(ByteStream):
         return self.content_type.startswith("multipart/")
 
     def multipart(self) -> MultipartReader:
-        """Its parts, if it is multipart itself.  Raises `HTTPUnsupportedMediaType` if not."""
-        return MultipartReader.of(self, self.headers, max_size=self._max_size)
+        """Its parts, if it is multipart itself.  Raises `HTTPUnsupportedMediaType` if not, and `HTTPBadRequest` for parts within
+        parts that are deeper than 8."""
+        if self._depth == MAX_DEPTH:
+            raise HTTPBadRequest(text="400: a multipart body that is too deep")
+        return MultipartReader.of(self, self.headers, max_size=self._max_size, depth=self._depth + 1)
 
 
 class MultipartReader:
@@ -176,12 +194,13 @@ class MultipartReader:
     max_parts        how many there may be, 1000
     max_headers      header fields of a part, 8
     max_header_size  bytes of one, 4096
+    depth            how many multipart bodies it is within
 
     What is no multipart body raises `HTTPBadRequest`, and so does a part with too many header fields, or too large ones; more
     parts than are allowed raise `HTTPRequestEntityTooLarge`.
     """
 
-    __slots__ = ("_fault", "_feed", "_max_size", "_part")
+    __slots__ = ("_depth", "_fault", "_feed", "_max_size", "_part")
 
     def __init__(
         self,
@@ -192,12 +211,14 @@ class MultipartReader:
         max_parts: int = MAX_PARTS,
         max_headers: int = MAX_PART_HEADERS,
         max_header_size: int = MAX_PART_HEADER_SIZE,
+        depth: int = 0,
     ) -> None:
         parser = MultipartParser(boundary, max_parts=max_parts, max_headers=max_headers, max_header_size=max_header_size)
         self._feed = PartFeed(source, parser)
         self._part: Part | None = None
         self._fault: ProtocolError | None = None
         self._max_size = max_size
+        self._depth = depth
 
     @classmethod
     def of(cls, source: Pieces, headers: HttpHeaders, **options: Any) -> Self:
@@ -227,7 +248,7 @@ class MultipartReader:
                 self._part = None
             event = await self._feed.next()
             if isinstance(event, PartHead):
-                self._part = Part(event.fields, PartContent(self._feed), self._max_size)
+                self._part = Part(event.fields, PartContent(self._feed), self._max_size, self._depth)
         except _FAULTS as error:
             self._fault = error  # nothing is read behind it
             raise refusal(error) from error

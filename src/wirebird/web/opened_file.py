@@ -16,7 +16,6 @@ import asyncio
 import errno
 import os
 import stat
-import struct
 from hashlib import blake2b
 from time import time
 from typing import Final
@@ -28,8 +27,14 @@ __all__ = ["SMALL", "FileChanged", "NotAFile", "OpenedFile", "open_file", "open_
 SMALL: Final = 65536
 """Bytes up to which a file is read where it is opened."""
 
+# Bytes at the end of a larger one by which it is told whether it only grew.
+_END: Final = 4096
+
 # Seconds for which a file has to be as it is, before a tag names its state.
 _SETTLED: Final = 2.0
+
+# The first second that HTTP has a date for.
+_YEAR_ONE: Final = -62_135_596_800
 
 # The best first: these were made once, whatever that took.
 _SIBLINGS: Final = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
@@ -51,10 +56,11 @@ class OpenedFile:
     """One file.  `data` is its content if that was read already, `coding` its content coding, None if no variant is acceptable
     (`identity` for the file itself), `varies` whether there are variants."""
 
-    __slots__ = ("_fd", "_mtime", "_reading", "coding", "data", "etag", "modified", "path", "size", "varies")
+    __slots__ = ("_end", "_fd", "_mtime", "_reading", "coding", "data", "etag", "modified", "path", "size", "varies")
 
     def __init__(self, path: str, fd: int, facts: os.stat_result, clock: float) -> None:
-        self._fd = fd
+        self._fd = -1
+        self._end = b""
         self._mtime = facts.st_mtime_ns
         self._reading: asyncio.Future[bytes] | None = None
         self.coding: str | None = "identity"
@@ -62,12 +68,13 @@ class OpenedFile:
         self.path = path
         self.size = facts.st_size
         self.varies = False
-        state = struct.pack("<QQqq", facts.st_ino & 0xFFFFFFFFFFFFFFFF, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-        tag = f'"{blake2b(state, digest_size=12).hexdigest()}"'
+        state = f"{facts.st_ino} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
+        tag = f'"{blake2b(state.encode(), digest_size=12).hexdigest()}"'
         settled = clock - max(facts.st_mtime, facts.st_ctime) > _SETTLED
         self.etag: str | None = tag if settled else f"W/{tag}"
         # RFC 9110 8.8.2.1: never later than the Date of the answer.
-        self.modified: int | None = int(min(facts.st_mtime, clock) // 1)
+        self.modified: int | None = max(int(min(facts.st_mtime, clock) // 1), _YEAR_ONE)
+        self._fd = fd
 
     def __repr__(self) -> str:
         return f"<OpenedFile {self.path} {self.size} bytes{'' if self._fd >= 0 else ', closed'}>"
@@ -81,11 +88,19 @@ class OpenedFile:
 
     def read_here(self) -> None:
         """Read all of it; blocks.  One that is being changed meanwhile has no name for its state."""
-        before = self.size
-        self.data = _read(self._fd, 0, before + 1)
-        self.size = len(self.data)
-        if self.size != before or self._is_other():
+        data = _read(self._fd, 0, self.size + 1)
+        if len(data) > self.size:
+            data = _read(self._fd, 0, SMALL + 1)
+            if len(data) > SMALL:
+                raise self._changed()
+        if len(data) != self.size or self._has_changed(os.fstat(self._fd)):
             self.etag = self.modified = None
+        self.data = data
+        self.size = len(data)
+
+    def look_at_end(self) -> None:
+        """Remember how it ends now; blocks."""
+        self._end = self._read_end()
 
     async def read(self, offset: int, count: int) -> bytes:
         """`count` bytes from `offset` on, fewer where it ends."""
@@ -104,13 +119,25 @@ class OpenedFile:
     def _read_and_look(self, offset: int, count: int, last: bool) -> bytes:
         data = _read(self._fd, offset, count)
         if last and (len(data) < count or self._is_other()):
-            raise FileChanged(errno.ESTALE, "the file was changed while it was sent", self.path)
+            raise self._changed()
         return data
 
     def _is_other(self) -> bool:
         """Whether its bytes may be others than when it was opened.  One that has only grown has still the bytes that it had."""
         facts = os.fstat(self._fd)
-        return facts.st_size < self.size or (facts.st_size == self.size and facts.st_mtime_ns != self._mtime)
+        if facts.st_size > self.size:
+            return self._read_end() != self._end
+        return self._has_changed(facts)
+
+    def _read_end(self) -> bytes:
+        at = max(self.size - _END, 0)
+        return _read(self._fd, at, self.size - at)
+
+    def _has_changed(self, facts: os.stat_result) -> bool:
+        return facts.st_size != self.size or facts.st_mtime_ns != self._mtime
+
+    def _changed(self) -> FileChanged:
+        return FileChanged(errno.ESTALE, "the file was changed while it was sent", self.path)
 
     def close(self) -> None:
         """Close it; idempotent.  What a thread is reading is read first."""
@@ -144,11 +171,15 @@ def open_file(path: str, accept: list[str] | None, *, follow: bool = True) -> Op
     opened = _open(path, clock, 0 if follow else _NO_LINK)
     if accept is not None:
         opened = _best(opened, accept, clock)
-    if opened.size <= SMALL and opened.coding is not None:
-        try:
+    try:
+        if opened.size > SMALL or opened.coding is None:
+            opened.look_at_end()
+        else:
             opened.read_here()
-        finally:
             opened.close()
+    except BaseException:
+        opened.close()
+        raise
     return opened
 
 

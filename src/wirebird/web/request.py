@@ -15,6 +15,7 @@ from ..errors import BodyConsumed, InvalidRequest, LimitExceeded
 from ..models.headers import HttpHeaders
 from ..models.message import RequestHead
 from ..models.url import destination
+from ..server.peer import UNIX
 
 if TYPE_CHECKING:
     from ..server.exchange import Exchange
@@ -125,7 +126,10 @@ class Request(MutableMapping[str, Any]):
             target = self.raw_path
             if not target.startswith("/"):
                 target = "/" if target == "*" else destination(URL(target, encoded=True)).target
-            self._target = URL(target, encoded=True)
+            if target.startswith("//"):  # by itself that would name a host
+                self._target = URL(f"http://here{target}", encoded=True).relative()
+            else:
+                self._target = URL(target, encoded=True)
         return self._target
 
     @property
@@ -187,9 +191,9 @@ class Request(MutableMapping[str, Any]):
 
     @property
     def remote(self) -> str | None:
-        """The address of the client, without its port; None over a Unix socket."""
-        host, colon, _ = self.exchange.peer.rpartition(":")
-        return host or None if colon else None
+        """The address of the client, without its port, as a trusted proxy saw it if there is one; None over a Unix socket."""
+        remote = self.exchange.remote
+        return None if remote == UNIX else remote
 
     # -- its fields ----------------------------------------------------------------------------------------------------
 
@@ -258,12 +262,12 @@ class Request(MutableMapping[str, Any]):
             self._content = Content(self.exchange.body, self._codings())
         return self._content
 
-    async def read(self) -> bytes:
+    async def read(self, max_size: int | None = None) -> bytes:
         """The whole body, decoded where it has a Content-Encoding.  May be called again.
 
-        Raises `HTTPRequestEntityTooLarge` for more than the application's `max_body_size`, `HTTPUnsupportedMediaType` for a
-        coding that is not known, `HTTPBadRequest` for a body that is not what it says, and `BodyConsumed` if a part of it was
-        read from `content` before.
+        Raises `HTTPRequestEntityTooLarge` for more than `max_size` bytes (by default what the application allows),
+        `HTTPUnsupportedMediaType` for a coding that is not known, `HTTPBadRequest` for a body that is not what it says, and
+        `BodyConsumed` if a part of it was read from `content` before.
         """
         if self._body is None:
             if self.head.length == 0:
@@ -271,7 +275,7 @@ class Request(MutableMapping[str, Any]):
             elif self._content is not None and self._content.is_begun:
                 raise BodyConsumed("the body, or a part of it, was read in pieces before")
             else:
-                self._body = await self._collect()
+                self._body = await self._collect(self.body_limit() if max_size is None else max_size)
         return self._body
 
     def body_limit(self) -> int | None:
@@ -282,8 +286,7 @@ class Request(MutableMapping[str, Any]):
         headers = self.headers
         return headers.get_list("content-encoding") if "content-encoding" in headers else []
 
-    async def _collect(self) -> bytes:
-        limit = self.body_limit()
+    async def _collect(self, limit: int | None) -> bytes:
         codings = self._codings()
         body = self.exchange.body
         if not codings:

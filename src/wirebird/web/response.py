@@ -215,7 +215,11 @@ class StreamResponse(MutableMapping[str, Any]):
     async def _start(self, request: Request, size: int | None) -> None:
         if "content-type" not in self.headers and self._status not in _EMPTY and size != 0:
             self.headers["Content-Type"] = "application/octet-stream"
-        if self.coding is not None and size != 0 and (coding := self.coding.choose(request, self)) is not None:
+        if (
+            self.coding is not None
+            and size != 0
+            and (coding := self.coding.choose(request.headers, self._status, self.headers)) is not None
+        ):
             from .compression import describe_coding
 
             describe_coding(self.headers, coding)
@@ -422,7 +426,7 @@ class Response(StreamResponse):
 
     async def _compressed(self, request: Request, compression: Compression) -> bytes:
         """The body as it is sent, which its fields then say."""
-        coding = compression.choose(request, self)
+        coding = compression.choose(request.headers, self._status, self.headers)
         if coding is None:
             return self._body
         from ..net.encoding import encode_whole

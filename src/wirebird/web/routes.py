@@ -103,10 +103,10 @@ class StaticDef:
 
     def register(self, router: Router) -> Any:
         """Put it into a router."""
-        from .static import StaticFolder
+        from .static_folder import StaticFolder
 
         folder = StaticFolder(router, self.prefix, self.path, **self.options)
-        router.mount(self.prefix, folder)
+        router.mount(folder.path, folder)  # as paths are matched: decoded
         return folder
 
 

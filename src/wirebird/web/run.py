@@ -1,8 +1,4 @@
-"""Running an application in one call: `web.run_app(app, port=8080)`.
-
-SIGINT and SIGTERM end it in good order: nothing more is accepted, requests under way get their answers, the application is shut
-down.  A second one does not wait for requests any more, and a third ends the process as if nobody listened.
-"""
+"""Running an application in one call: `web.run_app(app, port=8080)`."""
 
 from __future__ import annotations
 
@@ -10,113 +6,24 @@ import asyncio
 import builtins
 import inspect
 import logging
-import signal
 import socket as _socket
 import ssl as _ssl
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
+from ..errors import UsageError
+from ..server.access_log import AccessLog
+from ..server.late import LateApp
+from ..server.runner import Place, run, serve
+from ..server.server import Server
 from ..server.settings import Settings
 from .app import Application
-from .runner import BACKLOG, SIGNALS, AppRunner, GracefulExit, ServerRunner, Site, SockSite, TCPSite, UnixSite
+from .runner import GracefulExit, as_access_log, name_of
 
-if TYPE_CHECKING:
-    from types import FrameType
-
-__all__ = ["Stop", "run_app", "serve_sites"]
-
-_log = logging.getLogger("wirebird.server")
-
-
-class Stop:
-    """What SIGINT and SIGTERM do to a runner that serves: end it in good order, then at once, then as the system has it.
-
-    As a context manager it listens to the signals; `wanted` is done when the first came, and `hurried` says that a second did.
-    """
-
-    def __init__(self, runner: ServerRunner) -> None:
-        self.wanted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.hurried = False
-        self._runner = runner
-        self._loop = asyncio.get_running_loop()
-        self._before: dict[signal.Signals, Any] = {}
-        self._hurrying: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> Stop:
-        for number in SIGNALS:
-            try:
-                self._loop.add_signal_handler(number, self.on_signal, number)
-            except NotImplementedError:  # on Windows
-                self._before[number] = signal.signal(number, self._on_frame)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number in SIGNALS:
-            if number in self._before:
-                signal.signal(number, self._before[number])
-            else:
-                self._loop.remove_signal_handler(number)
-
-    def _on_frame(self, number: int, frame: FrameType | None) -> None:
-        self._loop.call_soon_threadsafe(self.on_signal, number)
-
-    def on_signal(self, number: int) -> None:
-        """A signal has come."""
-        if not self.wanted.done():
-            self.wanted.set_result(number)
-        elif not self.hurried:
-            self.hurried = True
-            _log.warning("a second signal: requests under way are cancelled")
-            self._hurrying = self._loop.create_task(self._runner.hurry())
-        else:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-
-
-async def serve_sites(
-    runner: ServerRunner,
-    make_sites: Callable[[ServerRunner], Iterable[Site]],
-    *,
-    print: Callable[..., Any] | None,
-    handle_signals: bool,
-) -> bool:
-    """Set `runner` up, start its sites, serve until a signal comes or the task is cancelled, and clean up.
-
-    Whether all was done in good order: False if a second signal came.  Raises what the start raises.
-    """
-    if not handle_signals:
-        try:
-            await _start(runner, make_sites, print)
-            await asyncio.get_running_loop().create_future()
-        finally:
-            await runner.cleanup()
-    with Stop(runner) as stop:
-        try:
-            starting: asyncio.Future[Any] = asyncio.ensure_future(_start(runner, make_sites, print))
-            await asyncio.wait([starting, stop.wanted], return_when=asyncio.FIRST_COMPLETED)
-            if starting.done():
-                starting.result()
-                await stop.wanted
-            else:
-                starting.cancel()
-                await asyncio.wait([starting])
-        finally:
-            await runner.cleanup()
-    return not stop.hurried
-
-
-async def _start(
-    runner: ServerRunner, make_sites: Callable[[ServerRunner], Iterable[Site]], print: Callable[..., Any] | None
-) -> None:
-    await runner.setup()
-    sites = list(make_sites(runner))
-    for site in sites:
-        await site.start()
-    if print is not None:
-        more = {"flush": True} if print is builtins.print else {}
-        print(f"Running on {', '.join(site.name for site in sites)}\n(Press CTRL+C to quit)", **more)
+__all__ = ["announce", "places_of", "run_app", "run_places"]
 
 
 def run_app(
@@ -131,7 +38,9 @@ def run_app(
     keepalive_timeout: float = 75.0,
     handle_signals: bool = True,
     reuse_port: bool | None = None,
-    backlog: int = BACKLOG,
+    workers: int = 1,
+    access_log: AccessLog | logging.Logger | bool | None = None,
+    access_log_format: Literal["common", "combined", "json", "short"] = "combined",
     settings: Settings | None = None,
     print: Callable[..., Any] | None = builtins.print,
     loop: asyncio.AbstractEventLoop | None = None,
@@ -139,41 +48,122 @@ def run_app(
     """Serve an application until SIGINT or SIGTERM comes.
 
     app                a `web.Application`, or a coroutine that gives one, so that it can be made within the loop
-    host               where to listen, one or several; 127.0.0.1, unless `path` or `sock` say where
+    host               where to listen, one or several, "" for everywhere; 127.0.0.1, unless `path` or `sock` say where
     port               8080, or 8443 with TLS; 0 for any that is free
     path               a Unix socket, or several
-    sock               a socket that is bound already, or several
+    sock               a socket that is bound already, or several; closed at the end
     ssl_context        for TLS
     shutdown_timeout   how long requests under way may take at the end, seconds, 60
     keepalive_timeout  how long the next request on a connection is waited for, seconds, 75
     handle_signals     False where the program handles SIGINT and SIGTERM itself, or this is not the main thread
     reuse_port         share the port with other processes that say so too
-    backlog            how many connections may wait to be accepted, 2048
+    workers            how many processes serve; each has the application as it is now, and starts it for itself
+    access_log         an `AccessLog`, or where one goes: a `logging.Logger`, or True for the logger `wirebird.access`
+    access_log_format  its format, where it is not an `AccessLog`: "common", "combined", "json", "short"
     settings           what a client is granted beside that, `Settings`
     print              what says where it listens, None for silence
     loop               the event loop, which is closed at the end; by default a new one
 
-    Raises `OSError` where it cannot listen, what the start of the application raises, and `UsageError` for a bad argument.
+    A signal ends it in good order: nothing more is accepted, `on_shutdown` is called, requests under way get their answers, the
+    application is cleaned up.  A second one does not wait for requests any more.  Then the program goes on behind the call.
+
+    Raises `OSError` where it cannot listen, what the start of the application raises, `UsageError` for a bad argument, naming it,
+    and `SystemExit` with 1 if its workers did not start.
     """
+    if not isinstance(app, Application) and not inspect.isawaitable(app):
+        raise UsageError(f"app must be a web.Application, or a coroutine that gives one, not {app!r}", argument="app")
+    if workers > 1 and (loop is not None or not handle_signals):
+        raise UsageError("workers have loops of their own, and this process handles signals for them", argument="workers")
+    places = places_of(host, port, path, sock, ssl_context, bool(reuse_port))
+    granted = replace(settings or Settings(), keepalive_timeout=keepalive_timeout)
+    done = as_access_log(access_log, access_log_format)
+
+    async def made() -> Application:
+        given = await app  # type: ignore[misc]
+        if not isinstance(given, Application):
+            raise UsageError(f"app must give a web.Application, not {given!r}", argument="app")
+        return given
+
+    def make() -> Server:
+        return Server(app if isinstance(app, Application) else LateApp(made), granted, on_done=done)
+
+    def ready(addresses: list[Any]) -> None:
+        if print is not None:
+            announce(addresses, "https" if ssl_context is not None else "http", print)
+
+    run_places(
+        make,
+        places,
+        grace=shutdown_timeout,
+        ready=ready,
+        handle_signals=handle_signals,
+        workers=workers,
+        loop=loop,
+    )
+
+
+def run_places(
+    make: Callable[[], Server],
+    places: Sequence[Place],
+    *,
+    grace: float,
+    ready: Callable[[list[Any]], None],
+    handle_signals: bool = True,
+    workers: int = 1,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> None:
+    """Serve what `make` gives at `places` until the end; the rest is as for `run_app`, and `ready` is told the addresses."""
+
+    def new_loop() -> asyncio.AbstractEventLoop:
+        return loop if loop is not None else asyncio.new_event_loop()
+
+    with suppress(GracefulExit, KeyboardInterrupt):
+        if not handle_signals:
+            _run_without_signals(make, places, grace, new_loop, ready)
+        elif serve(make, places, workers=workers, grace=grace, loop_factory=new_loop, ready=ready):
+            raise SystemExit(1)
+
+
+def _run_without_signals(
+    make: Callable[[], Server],
+    places: Iterable[Place],
+    grace: float,
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+    ready: Callable[[list[Any]], None],
+) -> None:
+    """Serve until the task is cancelled, or the loop raises."""
+    with ExitStack() as opened:
+        bound = [(opened.enter_context(sock), place.ssl) for place in places for sock in place.bind()]
+        addresses = [sock.getsockname() for sock, _ in bound]
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(run(make(), bound, grace=grace, stop=lambda end: None, begun=lambda: ready(addresses)))
+
+
+def announce(addresses: Iterable[Any], scheme: str, print: Callable[..., Any] = builtins.print) -> None:
+    """Say where a server listens."""
+    more = {"flush": True} if print is builtins.print else {}
+    print(f"Running on {', '.join(name_of(one, scheme) for one in addresses)}\n(Press CTRL+C to quit)", **more)
+
+
+def places_of(
+    host: Any,
+    port: int | None,
+    path: Any,
+    sock: Any,
+    context: _ssl.SSLContext | None,
+    reuse_port: bool,
+    default: str = "127.0.0.1",
+) -> list[Place]:
+    """The places that the arguments of `run_app` mean, at `default` if they name none."""
     hosts, paths, socks = _several(host, str), _several(path, str | PathLike), _several(sock, _socket.socket)
     if not hosts and (port is not None or not (paths or socks)):
-        hosts = ["127.0.0.1"]
-
-    def make_sites(runner: ServerRunner) -> Iterable[Site]:
-        tls: dict[str, Any] = {"ssl_context": ssl_context, "backlog": backlog}
-        return [
-            *(TCPSite(runner, one, port, reuse_port=reuse_port, **tls) for one in hosts),
-            *(UnixSite(runner, one, **tls) for one in paths),
-            *(SockSite(runner, one, **tls) for one in socks),
-        ]
-
-    async def main() -> None:
-        made = await app if inspect.isawaitable(app) else app
-        runner = AppRunner(made, settings=settings, shutdown_timeout=shutdown_timeout, keepalive_timeout=keepalive_timeout)
-        await serve_sites(runner, make_sites, print=print, handle_signals=handle_signals)
-
-    with suppress(GracefulExit, KeyboardInterrupt), asyncio.Runner(loop_factory=None if loop is None else lambda: loop) as own:
-        own.run(main())
+        hosts = [default]
+    chosen = port if port is not None else 8080 if context is None else 8443
+    return [
+        *(Place(one, chosen, ssl=context, reuse_port=reuse_port) for one in hosts),
+        *(Place(path=one, ssl=context) for one in paths),
+        *(Place(sock=one, ssl=context) for one in socks),
+    ]
 
 
 def _several(value: Any, kind: Any) -> list[Any]:

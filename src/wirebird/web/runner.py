@@ -11,10 +11,10 @@ await runner.cleanup()
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket as _socket
 import ssl as _ssl
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
@@ -24,11 +24,24 @@ from yarl import URL
 
 from ..errors import UsageError
 from ..models.numbers import check_number
+from ..server.access_log import AccessLog
 from ..server.server import Served, Server
 from ..server.settings import Settings
 from .app import Application
 
-__all__ = ["BACKLOG", "SIGNALS", "AppRunner", "GracefulExit", "ServerRunner", "Site", "SockSite", "TCPSite", "UnixSite"]
+__all__ = [
+    "BACKLOG",
+    "SIGNALS",
+    "AppRunner",
+    "GracefulExit",
+    "ServerRunner",
+    "Site",
+    "SockSite",
+    "TCPSite",
+    "UnixSite",
+    "as_access_log",
+    "name_of",
+]
 
 # How many connections may wait to be accepted.
 BACKLOG: Final = 2048
@@ -50,7 +63,7 @@ class ServerRunner:
     settings          what a client is granted, `Settings`
     shutdown_timeout  how long requests under way may take at the end, seconds, 60
     handle_signals    have SIGINT and SIGTERM raise `GracefulExit` in the loop
-    on_done           called with each exchange that is over
+    access_log        an `AccessLog`, or where one goes: a `logging.Logger`, or True for the logger `wirebird.access`
 
     `server` is the `Server` between `setup` and `cleanup`, None else.  Raises `UsageError` for a bad argument.
     """
@@ -62,7 +75,7 @@ class ServerRunner:
         settings: Settings | None = None,
         shutdown_timeout: float = 60.0,
         handle_signals: bool = False,
-        on_done: Callable[[Any], None] | None = None,
+        access_log: AccessLog | logging.Logger | bool | None = None,
     ) -> None:
         check_number("shutdown_timeout", shutdown_timeout, "seconds")
         if not callable(getattr(app, "serve", None)):
@@ -72,7 +85,7 @@ class ServerRunner:
         self._settings = settings
         self._shutdown_timeout = shutdown_timeout
         self._handle_signals = handle_signals
-        self._on_done = on_done
+        self._access_log = as_access_log(access_log)
         self._sites: list[Site] = []
 
     def __repr__(self) -> str:
@@ -107,10 +120,10 @@ class ServerRunner:
         self.server = server
 
     def _make_server(self) -> Server:
-        return Server(self._app, self._settings, on_done=self._on_done)
+        return Server(self._app, self._settings, on_done=self._access_log)
 
     async def shutdown(self) -> None:
-        """Tell the application of the end, while requests are under way; a part of `cleanup`."""
+        """Tell the application that the end is near; `cleanup` does so too."""
 
     async def cleanup(self) -> None:
         """Stop all sites, let requests under way come to their end, and shut the application down; idempotent."""
@@ -122,21 +135,11 @@ class ServerRunner:
                     loop.remove_signal_handler(number)
         if server is None:
             return
-        closing = asyncio.ensure_future(server.close(self._shutdown_timeout))
-        await asyncio.sleep(0)  # nobody listens any more
         try:
-            await self.shutdown()
+            await server.close(self._shutdown_timeout)
         finally:
-            try:
-                await closing
-            finally:
-                self.server = None
-                self._sites.clear()
-
-    async def hurry(self) -> None:
-        """Wait for no request any more, where `cleanup` does: they are cancelled."""
-        if self.server is not None:
-            await self.server.close(0)
+            self.server = None
+            self._sites.clear()
 
     def add_site(self, site: Site) -> None:
         """Take note of a site that starts.  Raises `RuntimeError` if it was started already."""
@@ -168,18 +171,18 @@ class AppRunner(ServerRunner):
         shutdown_timeout: float = 60.0,
         handle_signals: bool = False,
         keepalive_timeout: float | None = None,
-        on_done: Callable[[Any], None] | None = None,
+        access_log: AccessLog | logging.Logger | bool | None = None,
     ) -> None:
         if not isinstance(app, Application):
             raise UsageError(f"app must be a web.Application, not {app!r}", argument="app")
         if keepalive_timeout is not None:
             settings = replace(settings or Settings(), keepalive_timeout=keepalive_timeout)
         super().__init__(
-            app, settings=settings, shutdown_timeout=shutdown_timeout, handle_signals=handle_signals, on_done=on_done
+            app, settings=settings, shutdown_timeout=shutdown_timeout, handle_signals=handle_signals, access_log=access_log
         )
 
     async def shutdown(self) -> None:
-        """Call `on_shutdown`: those who keep connections open can end them now."""
+        """Call `on_shutdown`, once; `cleanup` does so too."""
         await self.app.leave()
 
 
@@ -305,14 +308,26 @@ class SockSite(Site):
     ) -> None:
         super().__init__(runner, ssl_context=ssl_context, backlog=backlog)
         self._sock = sock
-        address = sock.getsockname()
-        if isinstance(address, tuple):
-            self.name = str(URL.build(scheme=self.scheme, host=address[0], port=address[1]))
-        else:
-            self.name = f"{self.scheme}://unix:{address}:"
+        self.name = name_of(sock.getsockname(), self.scheme)
 
     def _where(self) -> dict[str, Any]:
         return {"sock": self._sock}
+
+
+def as_access_log(given: AccessLog | logging.Logger | bool | None, format: str = "combined") -> AccessLog | None:
+    """The access log that is meant: one that is there, or one of that format for a logger."""
+    if given is None or given is False:
+        return None
+    if isinstance(given, AccessLog):
+        return given
+    return AccessLog(format, logger=None if given is True else given)  # type: ignore[arg-type]
+
+
+def name_of(address: Any, scheme: str) -> str:
+    """The URL of what listens at `address`, which is as sockets have it."""
+    if isinstance(address, tuple):
+        return str(URL.build(scheme=scheme, host=address[0], port=address[1]))
+    return f"{scheme}://unix:{address}:"
 
 
 def _raise_graceful_exit() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO, Final, cast
 from ..errors import UsageError
 from ..models.headers import HttpHeaders
 
-__all__ = ["FileField", "Spool", "safe_filename"]
+__all__ = ["FileField", "Spool", "close_spools", "safe_filename"]
 
 _BATCH: Final = 262144  # what a thread writes at once
 _MOST_NAME: Final = 255  # bytes of a file name, on most systems
@@ -147,18 +148,20 @@ class Spool:
         self._work.result()
 
     async def close(self) -> None:
-        """Let go of what was received, once the thread has; idempotent."""
+        """Let go of what was received, once the thread has."""
         self._batch = []
-        work = self._work
-        if work is not None and not work.done():
-            work.add_done_callback(self._close_after)
-            await asyncio.wait([work])
-        elif self._file is not None:
-            # To give back many blocks takes the disk its time.
-            await asyncio.wait([asyncio.get_running_loop().run_in_executor(None, self._file.close)])
-
-    def _close_after(self, work: asyncio.Future[Any]) -> None:
-        if not work.cancelled():
-            work.exception()  # nobody else asks
+        if self._work is not None:
+            await asyncio.wait([self._work])
+            if not self._work.cancelled():
+                self._work.exception()  # which was raised already, or matters no more
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what was still to be written is wanted no more
+                # To give back many blocks takes the disk its time.
+                await asyncio.get_running_loop().run_in_executor(None, self._file.close)
+
+
+async def close_spools(spools: Iterable[Spool]) -> None:
+    """Close them all, whether or not somebody waits for the end of it."""
+    closing = [asyncio.ensure_future(spool.close()) for spool in spools]
+    if closing:
+        await asyncio.wait(closing)

@@ -17,11 +17,11 @@ from math import inf
 from time import monotonic, time
 
 from ...errors import RequestTimeout, UsageError
+from ...models.bucket import Bucket
 from ...models.dates import retry_after
 from ...models.message import Request
 from ...models.numbers import check_count, check_number
 from ...pipeline import Handler
-from ..bucket import Bucket
 from ..response import HttpResponse
 
 __all__ = ["RateLimit"]

@@ -16,16 +16,16 @@ import asyncio
 import builtins
 import inspect
 import logging
-import socket as _socket
 import sys
 from argparse import ArgumentParser
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from importlib import import_module
-from os import PathLike
 from typing import Any
 
-from ...web.run import serve_sites
+from ...server.late import LateApp
+from ...server.server import Server as _Server
+from ...web.run import places_of, run_places
+from ...web.runner import name_of
 from . import web_exceptions
 from .app_keys import AppKey, NotAppKeyWarning, RequestKey, ResponseKey
 from .http_websocket import WSMsgType
@@ -66,7 +66,7 @@ from .web_runner import (
     TCPSite,
     UnixSite,
 )
-from .web_server import Server
+from .web_server import Server, server_of, set_up, settings_of
 from .web_urldispatcher import (
     AbstractResource,
     AbstractRoute,
@@ -172,41 +172,41 @@ def run_app(
 
     `app` may be a coroutine that gives one.  `kwargs` are those of aiohttp's server; `loop` is closed at the end.
     """
-    hosts: list[Any] = [host] if isinstance(host, str) else list(host or ())
-    paths, socks = _several(path, str | PathLike), _several(sock, _socket.socket)
-    if not hosts and (port is not None or not (paths or socks)):
-        hosts = [None]
+    if not isinstance(app, Application) and not inspect.isawaitable(app):
+        raise TypeError(f"The first argument should be web.Application instance, got {app!r}")
+    options = {
+        "keepalive_timeout": keepalive_timeout,
+        "access_log_class": access_log_class,
+        "access_log_format": access_log_format,
+        "access_log": access_log,
+        "handler_cancellation": handler_cancellation,
+        **kwargs,
+    }
 
-    def make_sites(runner: BaseRunner) -> list[BaseSite]:
-        tls: dict[str, Any] = {"ssl_context": ssl_context, "backlog": backlog}
-        return [
-            *(TCPSite(runner, one, port, reuse_address=reuse_address, reuse_port=reuse_port, **tls) for one in hosts),
-            *(UnixSite(runner, one, **tls) for one in paths),
-            *(SockSite(runner, one, **tls) for one in socks),
-        ]
+    async def made() -> Application:
+        given: Application = await app  # type: ignore[misc]
+        set_up(given, options)
+        return given
 
-    async def main() -> None:
-        made = await app if inspect.isawaitable(app) else app
+    def make() -> _Server:
+        return server_of(app, **options) if isinstance(app, Application) else _Server(LateApp(made), settings_of(options))
+
+    def ready(addresses: list[Any]) -> None:
         if access_log is not None and asyncio.get_running_loop().get_debug():
             _show(access_log)
-        runner = AppRunner(
-            made,
-            shutdown_timeout=shutdown_timeout,
-            keepalive_timeout=keepalive_timeout,
-            access_log_class=access_log_class,
-            access_log_format=access_log_format,
-            access_log=access_log,
-            handler_cancellation=handler_cancellation,
-            **kwargs,
-        )
-        await serve_sites(runner, make_sites, print=_framed(print), handle_signals=handle_signals)
+        if print is not None:
+            names = ", ".join(sorted(name_of(one, "http" if ssl_context is None else "https") for one in addresses))
+            text = f"======== Running on {names} ========\n(Press CTRL+C to quit)"
+            print(text, **({"flush": True} if print is builtins.print else {}))
 
-    with suppress(GracefulExit, KeyboardInterrupt), asyncio.Runner(loop_factory=None if loop is None else lambda: loop) as own:
-        own.run(main())
-
-
-def _several(value: Any, kind: Any) -> list[Any]:
-    return [] if value is None else [value] if isinstance(value, kind) else list(value)
+    run_places(
+        make,
+        places_of(host, port, path, sock, ssl_context, bool(reuse_port), default=""),
+        grace=shutdown_timeout,
+        ready=ready,
+        handle_signals=handle_signals,
+        loop=loop,
+    )
 
 
 def _show(log: logging.Logger) -> None:
@@ -216,18 +216,6 @@ def _show(log: logging.Logger) -> None:
             log.setLevel(logging.DEBUG)
         if not log.hasHandlers():
             log.addHandler(logging.StreamHandler())
-
-
-def _framed(print: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """Says where it listens as aiohttp does."""
-    if print is None:
-        return None
-
-    def say(text: str, **options: Any) -> None:
-        where, _, hint = text.partition("\n")
-        print(f"======== {where} ========\n{hint}", **({"flush": True} if print is builtins.print else {}))
-
-    return say
 
 
 def main(argv: list[str]) -> None:

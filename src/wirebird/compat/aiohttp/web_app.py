@@ -139,9 +139,9 @@ class Application(_Application):
     def __init_subclass__(cls) -> None:
         warnings.warn(f"Inheritance class {cls.__name__} from web.Application is discouraged", DeprecationWarning, stacklevel=3)
 
-    def __call__(self) -> Application:
-        """Itself."""
-        return self
+    def __call__(self, *asgi: Any) -> Any:
+        """Itself; or an answer to ASGI, given its scope, receive and send."""
+        return super().__call__(*asgi) if asgi else self
 
     # -- what it keeps -------------------------------------------------------------------------------------------------
 
@@ -382,7 +382,7 @@ async def respond(
             exchange.connection.abort()
             return
         response = _failure(request, error, show=debug)
-        exchange.begun = False
+        exchange.restart()
         await response.deliver(request)
     finally:
         if request.form is not None:

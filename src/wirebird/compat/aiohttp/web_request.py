@@ -344,10 +344,10 @@ class BaseRequest(_request.Request):
         while not self.content.at_eof():
             await self.content.readany()
 
-    async def read(self) -> bytes:
-        """The whole body.  May be called again.  Raises `HTTPRequestEntityTooLarge`."""
+    async def read(self, max_size: int | None = None) -> bytes:
+        """The whole body.  May be called again.  Raises `HTTPRequestEntityTooLarge`; `max_size` stands for `client_max_size`."""
         if self._read_bytes is None:
-            limit = self._client_max_size or 0
+            limit = (self._client_max_size if max_size is None else max_size) or 0
             if "content" not in self.__dict__ and not self._codings():
                 try:
                     self._read_bytes = await self.exchange.body.collect(limit or None)

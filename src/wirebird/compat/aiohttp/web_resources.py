@@ -1,6 +1,6 @@
 """The resources of `aiohttp.web_urldispatcher`: paths, with and without patterns, folders, and applications below a path.
 
-Patterns and folders are wirebird's (`web/routing.py`, `web/static.py`).
+Patterns and folders are wirebird's (`web/routing.py`, `web/static_folder.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...errors import UsageError
 from ...web import exceptions as _exceptions
 from ...web.routing import Resource as _Resource
 from ...web.routing import route_path
-from ...web.static import StaticFolder
+from ...web.static_folder import StaticFolder
 from . import hdrs
 from .web_exceptions import HTTPMethodNotAllowed, of_web
 from .web_fileresponse import FileResponse

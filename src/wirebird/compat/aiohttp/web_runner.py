@@ -63,10 +63,6 @@ class AppRunner(BaseRunner):
     def _make_server(self) -> _Server:
         return server_of(self._app, **self._kwargs)
 
-    async def shutdown(self) -> None:
-        """Call `on_shutdown`."""
-        await self.app.leave()
-
 
 def _options(runner: Any, shutdown_timeout: float, given: dict[str, Any]) -> dict[str, Any]:
     if shutdown_timeout != 60.0:

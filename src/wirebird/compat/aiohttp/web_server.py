@@ -121,10 +121,15 @@ class _AppServer(Server):
         self.request_factory = BaseRequest
 
 
-def server_of(app: Any, **kwargs: Any) -> Server:
-    """A server for an application; its `handler_args` overrule `kwargs`."""
-    options = {**kwargs, **app.handler_args}
+def set_up(app: Any, options: dict[str, Any]) -> None:
+    """Have an application log, and show failures, as the keywords for its server say."""
     app.access_logger = access_log_of(options)
     app.server_logger = options.get("logger", server_logger)
     app.debug = app.debug or bool(options.get("debug"))
+
+
+def server_of(app: Any, **kwargs: Any) -> Server:
+    """A server for an application; its `handler_args` overrule `kwargs`."""
+    options = {**kwargs, **app.handler_args}
+    set_up(app, options)
     return _AppServer(app, options)

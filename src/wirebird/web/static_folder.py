@@ -55,8 +55,8 @@ _is_device = re.compile(
 ).fullmatch
 # NUL, other controls, the backslash, which separates there too, a drive, and surrogates, as which `%2F` comes (`routing.py`).
 _is_unsafe = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|^[A-Za-z]:").search
-# What else means something other than itself there.
-_is_odd = re.compile(r'[:*?"<>|]|[. ]$').search if os.name == "nt" else re.compile(r"(?!)").search
+# What else means something other than itself there; `GIT~1` is another name of `.git`.
+_is_odd = re.compile(r'[:*?"<>|]|[. ]$|~[0-9]').search if os.name == "nt" else re.compile(r"(?!)").search
 
 
 def safe_names(filename: str, *, hidden: bool) -> list[str] | None:
@@ -133,7 +133,7 @@ class StaticFolder(Resource):
         hidden: bool = False,
         precompressed: bool = True,
         headers: HeadersLike | None = None,
-        chunk_size: int = CHUNK_SIZE,
+        chunk_size: int = 262144,
     ) -> None:
         if not isinstance(prefix, str) or not prefix.startswith("/") or "{" in prefix or "}" in prefix:
             raise UsageError(f"prefix must begin with a slash and have no patterns, not {prefix!r}", argument="prefix")
@@ -235,7 +235,8 @@ class StaticFolder(Resource):
         if names is None:
             raise HTTPNotFound
         accept = request.headers.get_list("accept-encoding") if self.precompressed else None
-        looking = asyncio.get_running_loop().run_in_executor(None, self._look, names, accept)
+        slash = request.rel_url.raw_path.endswith("/")
+        looking = asyncio.get_running_loop().run_in_executor(None, self._look, names, slash, accept)
         try:
             found = await looking  # what is not taken of it any more, if this is cancelled, closes itself
         except OSError as error:
@@ -247,26 +248,32 @@ class StaticFolder(Resource):
             return self.file_response.of(found, headers=self._headers, chunk_size=self._chunk_size)
         if found is None:
             query = request.rel_url.raw_query_string
-            raise HTTPPermanentRedirect(URL(f"{self._url_of(names)}/{'?' if query else ''}{query}", encoded=True))
+            path = str(self._url_of(names)).rstrip("/")
+            raise HTTPPermanentRedirect(URL(f"{path}/{'?' if query else ''}{query}", encoded=True))
         return self._listing(names, found)
 
-    def _look(self, names: list[str], accept: list[str] | None) -> OpenedFile | list[str] | None:
+    def _look(self, names: list[str], slash: bool, accept: list[str] | None) -> OpenedFile | list[str] | None:
         """The file, the entries of the folder, None if the URL lacks the slash of a folder; in a thread."""
         path = self._resolve(names)
         if not path.is_dir():
-            if not names[-1]:
+            if slash:
                 raise HTTPNotFound
-            return open_file(str(path), accept, follow=self.follow_symlinks)
-        if names[-1] and (self._index or self.show_index):
+            return self._open(path, names, accept)
+        if not slash and (self._index or self.show_index):
             return None
         for name in self._index:
             try:
-                return open_file(str(self._resolve([*names, name])), accept, follow=self.follow_symlinks)
+                return self._open(self._resolve([*names, name]), [*names, name], accept)
             except (FileNotFoundError, HTTPNotFound):
                 continue
         if not self.show_index:
             raise HTTPForbidden
         return self._entries(path)
+
+    def _open(self, path: Path, names: list[str], accept: list[str] | None) -> OpenedFile:
+        opened = open_file(str(path), accept, follow=self.follow_symlinks)
+        opened.path = str(self._root.joinpath(*names))  # its type goes by the name that was asked for
+        return opened
 
     def _resolve(self, names: list[str]) -> Path:
         """Where that is; outside of the folder, nothing is."""
@@ -287,9 +294,12 @@ class StaticFolder(Resource):
                 name = entry.name
                 if safe_names(name, hidden=self.hidden) is None or name == ".well-known":
                     continue
-                if entry.is_symlink() and not self.follow_symlinks and not _real(Path(entry.path)).is_relative_to(self._root):
+                try:
+                    if entry.is_symlink() and not self.follow_symlinks and not _real(Path(entry.path)).is_relative_to(self._root):
+                        continue
+                    (folders if entry.is_dir() else files).append(name)
+                except OSError:  # a link in a circle, or to where nobody may look
                     continue
-                (folders if entry.is_dir() else files).append(name)
                 if len(folders) + len(files) == _MOST_LISTED:
                     break
         return [*(f"{name}/" for name in sorted(folders)), *sorted(files)]
@@ -297,7 +307,7 @@ class StaticFolder(Resource):
     def _listing(self, names: list[str], entries: list[str]) -> StreamResponse:
         """A page that lists them.  Names are text in it, and paths from here: none can be markup, or a URL of another kind."""
         title = escape("/".join([self.canonical.rstrip("/"), *names]))
-        lines = [f'<li><a href="./{quote(name, safe=_PLAIN + "/")}">{escape(name)}</a></li>' for name in entries]
+        lines = [f'<li><a href="./{escape(quote(name, safe=_PLAIN + "/"))}">{escape(name)}</a></li>' for name in entries]
         if any(names):
             lines.insert(0, '<li><a href="../">../</a></li>')
         text = (

@@ -19,7 +19,7 @@ _GRAIN: Final = 1e-6
 
 
 class Bucket:
-    """Tokens for one host.  `interval`: seconds for each token, 0 for no limit; `burst`: how many it holds, 1 or more."""
+    """Tokens for a host, or a client.  `interval`: seconds for each token, 0 for no limit; `burst`: how many it holds."""
 
     __slots__ = ("_blocked_until", "_depth", "_full_at", "_interval")
 

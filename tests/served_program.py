@@ -1,0 +1,64 @@
+"""What `test_server_runner.py` starts as a process: `python served_program.py WORKERS GRACE LOOP [PATH]`.
+
+It prints its addresses as JSON when it is ready, and answers with the number of its process.  By path: /slow takes 0.1 s, /stuck
+for ever, /die ends the worker, /ws is a WebSocket.  With WIREBIRD_TEST_FAIL it does not start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+import uvloop
+
+from wirebird.server.access_log import AccessLog
+from wirebird.server.runner import Place, serve
+from wirebird.server.server import Server
+
+TEXT = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+
+class App:
+    async def startup(self, server: Server) -> None:
+        if os.environ.get("WIREBIRD_TEST_FAIL"):
+            raise OSError("it does not start")
+
+    async def shutdown(self, grace: float) -> None:
+        print("shut down", flush=True)
+
+    async def serve(self, exchange: Any) -> None:
+        target = exchange.head.target
+        if target == b"/slow":
+            await asyncio.sleep(0.1)
+        elif target == b"/stuck":
+            await asyncio.Event().wait()
+        elif target == b"/die":
+            os._exit(3)
+        elif target == b"/ws":
+            async for _ in exchange.accept_websocket(SWITCH):
+                pass
+            return
+        exchange.respond(200, TEXT, b"%d" % os.getpid())
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
+    workers, grace, loop, *path = sys.argv[1:]
+    place = Place(path=path[0]) if path else Place()
+    return serve(
+        lambda: Server(App(), on_done=AccessLog()),
+        [place],
+        workers=int(workers),
+        grace=float(grace),
+        loop_factory=uvloop.new_event_loop if loop == "uvloop" else None,
+        ready=lambda names: print(json.dumps(names), flush=True),
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
