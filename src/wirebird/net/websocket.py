@@ -36,7 +36,7 @@ class WebSocket:
 
     `async for message in ws` ends when the peer closes, and raises what broke the connection if that was not in good order:
     `ConnectionLost`, `WebSocketError`, or `ReadTimeout` where a heartbeat found nobody there.  At the end of `async with` it is
-    closed, with 1000, or 1011 where the block raised.
+    closed, with 1000, with 1011 where the block raised, or with 1001 where it was cancelled, and then nothing is waited for.
 
     subprotocol  the one agreed upon, None for none
     response     the response of the handshake (client), or None
@@ -187,8 +187,11 @@ class WebSocket:
         """The next message.
 
         Raises `WebSocketClosed` once the peer has closed and its last message was given out, what broke the connection, as
-        iteration does, and `ReadTimeout` if there is none within `timeout` seconds, after which it may be called again.
+        iteration does, `ReadTimeout` if there is none within `timeout` seconds, after which it may be called again, `UsageError`
+        for a timeout that is none, and `RuntimeError` if another task is receiving.
         """
+        if timeout is not None:
+            check_number("timeout", timeout, "None or seconds")
         messages = self._messages
         if not messages:
             connection = self._connection
@@ -204,7 +207,6 @@ class WebSocket:
         return message
 
     async def _wait_for(self, timeout: float) -> None:
-        check_number("timeout", timeout, "None or seconds")
         try:
             async with asyncio.timeout(timeout) as scope:
                 while not self._messages and not self._connection.ended:
@@ -326,7 +328,7 @@ class WebSocket:
             ) from None
         finally:
             if waiter.cancelled() or not waiter.done():
-                connection.forget(payload)
+                connection.forget(bytes(payload))
 
     async def send_ping(self, data: bytes = b"") -> None:
         """Send a ping and do not wait for its pong.  Raises what `send` raises."""
@@ -368,7 +370,10 @@ class WebSocket:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        await self.close(1000 if kind is None or issubclass(kind, WebSocketClosed) else 1011)
+        if kind is None or issubclass(kind, Exception):
+            await self.close(1000 if kind is None or issubclass(kind, WebSocketClosed) else 1011)
+        else:
+            self._connection.part(1001)  # cancelled: there is no time to wait for an answer
 
 
 async def _each(pieces: Any) -> AsyncIterator[Any]:

@@ -1,0 +1,162 @@
+"""The WebSocket object where things go wrong at both ends at once: ends while it is blocked, cancellations, odd arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from itertools import repeat
+from typing import Any
+
+import pytest
+
+from origin import run
+from websocket_pair import raw_end, websocket_pair
+from wirebird.errors import ConnectionLost, UsageError
+from wirebird.net.websocket import WebSocket
+from wirebird.protocol.websocket import Protocol
+from wirebird.protocol.websocket_frames import encode_frame
+
+LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+KEY = b"\x01\x02\x03\x04"
+
+
+async def fill(end: WebSocket) -> asyncio.Task[None]:
+    """Send until the transport takes no more; the task of who waits."""
+
+    async def send() -> None:
+        while True:
+            await end.send(bytes(50_000))
+
+    sending = asyncio.create_task(send())
+    while end.connection.writable:
+        await asyncio.sleep(0)
+    return sending
+
+
+@LOOPS
+def test_a_peer_that_ends_its_side_and_reads_nothing_is_gone(loop: str) -> None:
+    """The transport closes only once it has sent what it holds, and that may be never."""
+
+    async def main() -> None:
+        async with raw_end(server=False, close_timeout=0.1) as (end, far):
+            sending = await fill(end)
+            far.sendall(encode_frame(1, b"last words"))
+            far.shutdown(socket.SHUT_WR)
+            assert (await asyncio.wait_for(end.receive(), 5)).data == "last words"
+            with pytest.raises(ConnectionLost):
+                await asyncio.wait_for(end.receive(), 5)
+            with pytest.raises(ConnectionLost):
+                await asyncio.wait_for(sending, 5)
+            await asyncio.wait_for(end.connection.when_gone(), 5)
+
+    run(main, loop)
+
+
+@LOOPS
+def test_a_ping_does_not_stop_the_reading_while_the_program_is_held_up(loop: str) -> None:
+    """A peer that waits for us to read before it reads on would wait for ever, for one ping."""
+
+    async def main() -> None:
+        async with raw_end(server=False) as (end, far):
+            sending = await fill(end)
+            far.sendall(encode_frame(1, b"one") + encode_frame(9, b"there?"))
+            assert (await asyncio.wait_for(end.receive(), 5)).data == "one"
+            far.sendall(encode_frame(1, b"two"))
+            assert (await asyncio.wait_for(end.receive(), 5)).data == "two"
+            assert not sending.done()
+            sending.cancel()
+
+    run(main, loop)
+
+
+@LOOPS
+def test_a_cancelled_block_says_1001_and_waits_for_nothing(loop: str) -> None:
+    async def main() -> None:
+        async with raw_end(server=False, close_timeout=60) as (end, far):
+
+            async def block() -> None:
+                async with end:
+                    await end.receive()
+
+            task = asyncio.create_task(block())
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(task, 5)
+            wire = await asyncio.get_running_loop().sock_recv(far, 100)
+            engine = Protocol(server=True, masks=repeat(KEY))
+            assert engine.receive(wire, len(wire))[0] == (1001, "")
+
+    run(main, loop)
+
+
+def test_the_time_to_close_is_one_time() -> None:
+    """A peer that answers late, and then does not close the connection, gets no second `close_timeout`."""
+
+    async def main() -> None:
+        async with raw_end(server=False, close_timeout=60) as (end, far):
+            closing = asyncio.create_task(end.close())
+            await asyncio.sleep(0)
+            timer = end.connection._timer
+            far.sendall(encode_frame(8, b"\x03\xe8"))
+            with pytest.raises(Exception, match="closed"):
+                await end.receive()
+            assert end.connection._timer is timer is not None
+            closing.cancel()
+
+    run(main)
+
+
+def test_a_message_that_is_longer_than_the_queue_comes_while_it_is_closed() -> None:
+    async def main() -> None:
+        async with raw_end(server=False, max_queue=100) as (end, far):
+            closing = asyncio.create_task(end.close())
+            await asyncio.sleep(0)
+            far.sendall(encode_frame(2, bytes(1000)))
+            assert (await asyncio.wait_for(end.receive(), 5)).data == bytes(1000)
+            far.close()
+            await asyncio.wait_for(closing, 5)
+
+    run(main)
+
+
+@pytest.mark.parametrize("data", [bytearray(b"data"), memoryview(bytearray(b"data")), memoryview(b"data")])
+def test_a_ping_takes_any_bytes(data: Any) -> None:
+    async def main() -> None:
+        async with websocket_pair() as (client, server):
+            reading = asyncio.create_task(anext(server, None))
+            listening = asyncio.create_task(anext(client, None))
+            assert await client.ping(data, timeout=5) >= 0
+            await client.send_ping(data)
+            await client.pong(data)
+            reading.cancel()
+            listening.cancel()
+
+    run(main)
+
+
+@pytest.mark.parametrize("data", ["text", 5, [], {}])
+def test_a_ping_of_anything_else_is_refused(data: Any) -> None:
+    async def main() -> None:
+        async with websocket_pair() as (client, _):
+            for ping in (client.ping, client.send_ping, client.pong):
+                with pytest.raises(UsageError) as caught:
+                    await ping(data)
+                assert caught.value.argument == "data"
+
+    run(main)
+
+
+@pytest.mark.parametrize("timeout", ["5", -1, float("nan"), True])
+def test_a_time_limit_is_looked_at_also_where_a_message_is_there(timeout: Any) -> None:
+    async def main() -> None:
+        async with websocket_pair() as (client, server):
+            await server.send("x")
+            while not client.connection.messages:
+                await asyncio.sleep(0)
+            with pytest.raises(UsageError) as caught:
+                await client.receive(timeout)
+            assert caught.value.argument == "timeout"
+            assert await client.receive_text() == "x"
+
+    run(main)
