@@ -621,3 +621,70 @@ def test_a_websocket_that_is_forgotten_is_closed_and_said_so() -> None:
             assert not client.connector._upgraded
 
     run(main)
+
+
+@BOTH
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("way", ["block", "reconnect", "client"])
+def test_a_conversation_that_is_cancelled_at_every_step(loop: str, secure: bool, way: str, contexts: Any) -> None:
+    """In whatever turn of the loop: no task, no timer and no connection is left, and the peer is told within its time."""
+
+    async def main() -> None:
+        server, trusting = contexts
+        running = asyncio.get_running_loop()
+
+        async def talk(ws: wirebird.WebSocket) -> None:
+            await ws.send("x" * 150_000)
+            await ws.send_fragments(["a", "b", "c"])
+            await ws.ping()
+            assert len(await ws.receive_text(timeout=9)) == 150_000
+            async for message in ws:
+                assert message.data == "abc"
+                break
+
+        async def conversation(client: wirebird.HTTPClient, url: str) -> None:
+            if way == "reconnect":
+                async for ws in client.websocket(url, reconnect=wirebird.Reconnect(backoff=0)):
+                    await talk(ws)
+                    if ws.connection.latency is not None and len(origin.sockets) % 2:
+                        break
+            elif way == "client":
+                async with wirebird.HTTPClient(wirebird.TCPConnector(ssl=trusting)) as own:
+                    ws = await own.websocket(url)
+                    await talk(ws)
+            else:
+                async with client.websocket(url, heartbeat=9) as ws:
+                    await talk(ws)
+
+        async with (
+            WebSocketOrigin(tls=server if secure else None, max_queue=50_000) as origin,
+            wirebird.HTTPClient(wirebird.TCPConnector(pool_size=1, ssl=trusting)) as client,
+        ):
+            before = len(asyncio.all_tasks())
+            for steps in range(400):
+                task = asyncio.create_task(conversation(client, origin.url("/echo")))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                if task.done():
+                    break
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                gc.collect(0)
+                await origin.until(lambda: origin.open == 0)
+                while client.connector._upgraded or client.connector._sockets:
+                    await asyncio.sleep(0)
+                if client.connector.peek() is not None:
+                    check_settled(client)
+                assert not origin.faults
+            else:
+                raise AssertionError("it never came to an end")
+            await task
+            await origin.until(lambda: origin.open == 0)
+            assert steps > 8
+            await asyncio.sleep(0)
+            assert len(asyncio.all_tasks()) <= before + 1
+            if loop == "asyncio":
+                assert len([timer for timer in running._scheduled if not timer.cancelled()]) <= 3
+
+    run(main, kind=loop)

@@ -306,6 +306,9 @@ class WebSocket:
     async def ping(self, data: bytes | None = None, *, timeout: float | None = None) -> float:
         """Send a ping and wait for its pong: the seconds between them.
 
+        The pong comes behind what the peer has sent before: while more than `max_queue` bytes of messages are there and nobody
+        receives them, it does not.
+
         `data`, 125 bytes at the most, comes back with the pong; random by default.  Raises `ReadTimeout` after `timeout` seconds,
         what `send` raises, and `UsageError` for data that another ping waits for.
         """
