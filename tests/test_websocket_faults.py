@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import zlib
+from collections.abc import Awaitable
 from itertools import repeat
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from websocket_pair import raw_end, websocket_pair
 from wirebird.errors import ConnectionLost, UsageError
 from wirebird.net.websocket import WebSocket
 from wirebird.protocol.websocket import Protocol
+from wirebird.protocol.websocket_deflate import Deflate, Deflater
 from wirebird.protocol.websocket_frames import encode_frame
 
 LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -160,3 +164,76 @@ def test_a_time_limit_is_looked_at_also_where_a_message_is_there(timeout: Any) -
             assert await client.receive_text() == "x"
 
     run(main)
+
+
+@pytest.mark.parametrize("deflate", [Deflate(threshold=0), Deflate(mem_level=1), Deflate(mem_level=9, level=9)], ids=repr)
+@pytest.mark.parametrize("pieces", [1, 3, 1000])
+def test_what_cannot_be_compressed_may_be_as_long_as_the_limit(deflate: Deflate, pieces: int) -> None:
+    """Compression makes it longer on the wire, by what depends on its memory and on the pieces; the limit is for the message."""
+    size = 256 * 1024
+    noise = Random(1).randbytes(size)
+    step = -(-size // pieces)
+    agreed = deflate.accept([deflate.offer().partition(";")[0]])
+
+    async def main() -> None:
+        async with websocket_pair(deflate=agreed, max_size=size) as (client, server):
+            for sender, receiver in ((client, server), (server, client)):
+                if pieces == 1:
+                    sending = asyncio.create_task(sender.send(noise))
+                else:
+                    parts = [noise[at : at + step] for at in range(0, size, step)]
+                    sending = asyncio.create_task(sender.send_fragments(parts, compress=True))
+                assert await receiver.receive_bytes(timeout=9) == noise
+                await sending
+
+    run(main)
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+def test_a_message_in_fragments_is_compressed(takeover: bool) -> None:
+    """RFC 7692 6.1: the first frame says so, and each piece can be read as soon as it is there."""
+    wish = Deflate(client_no_context_takeover=not takeover)
+    agreed = wish.accept([wish.offer().replace("; client_max_window_bits", "")])
+    assert agreed is not None
+
+    async def main() -> None:
+        async with raw_end(server=False, deflate=agreed) as (end, far):
+            engine = Protocol(server=True, masks=repeat(KEY), deflate=agreed, max_fragments=10)
+            text = "many words, and the same words " * 20
+
+            async def on_the_wire(sent: Awaitable[None]) -> tuple[bytes, list[Any]]:
+                await sent
+                wire = await asyncio.get_running_loop().sock_recv(far, 262144)
+                return wire, engine.receive(wire, len(wire))
+
+            for pieces, compress, marked in (
+                ([text, text, text], None, True),
+                (["short", text], None, False),  # the first piece decides
+                (["short", "", text, ""], True, True),
+                (["", ""], True, True),
+                ([""], True, True),
+                ([text, "", ""], None, True),
+                ([text, text], False, False),
+                ([text], None, True),
+            ):
+                wire, events = await on_the_wire(end.send_fragments(pieces, compress=compress))
+                assert events == [(1, "".join(pieces))]
+                assert bool(wire[0] & 0x40) is marked
+                if pieces[:1] == [text] and marked:
+                    assert len(wire) < 300
+            wire, events = await on_the_wire(end.send(text))
+            assert events == [(1, text)]
+            assert (len(wire) < 40) is takeover  # the window of the fragments is that of the next message
+            if takeover:
+                return
+            assert engine.receive(wire, len(wire)) == events  # and needs nothing of what was before
+
+    run(main)
+
+
+def test_each_compressed_piece_can_be_read_when_it_comes() -> None:
+    deflater, raw = Deflater(15, False), zlib.decompressobj(-15)
+    for piece in (b"one", b"", b"two" * 200):
+        assert raw.decompress(deflater.deflate(piece, last=False)) == piece
+    assert raw.decompress(deflater.deflate(b"three") + b"\0\0\xff\xff") == b"three"
+    assert Deflater(15, False).deflate(b"three") == deflater.deflate(b"three")

@@ -265,11 +265,21 @@ class WebSocket:
         text = json_serializer(value)
         await self.send(text.decode() if isinstance(text, bytes | bytearray) else text, compress=compress)
 
-    async def send_fragments(self, pieces: Iterable[str] | Iterable[bytes] | AsyncIterable[str] | AsyncIterable[bytes]) -> None:
-        """Send one message in as many frames as there are pieces, all of them str or all of them bytes, each as it comes.
+    async def send_fragments(
+        self,
+        pieces: Iterable[str]
+        | Iterable[bytes | bytearray | memoryview]
+        | AsyncIterable[str]
+        | AsyncIterable[bytes | bytearray | memoryview],
+        *,
+        compress: bool | None = None,
+    ) -> None:
+        """Send one message in as many frames as there are pieces, all str or all bytes, each as soon as the next one is there.
 
         Other messages wait meanwhile; pings and pongs do not.  If the pieces fail, or this is cancelled, the message can be
-        neither completed nor taken back: the WebSocket is closed with 1011.  Raises what `send` raises and what the pieces raise.
+        neither completed nor taken back: the WebSocket is closed with 1011.  `compress` is as for `send`, and None goes by the
+        first piece; each costs some five bytes then.  Raises what `send` raises and what the pieces raise, and `UsageError` where
+        there are none.
         """
         if isinstance(pieces, str | bytes | bytearray | memoryview) or not isinstance(pieces, Iterable | AsyncIterable):
             raise UsageError("pieces must be an iterable, or an async iterable, of str or bytes", argument="pieces")
@@ -281,29 +291,29 @@ class WebSocket:
                 kept: Any = None  # the last piece has to say that it is the last
                 async for piece in _each(pieces):
                     if kept is not None:
-                        await self._fragment(kept, first=not begun, last=False)
+                        await self._fragment(kept, first=not begun, last=False, compress=compress)
                         begun = True
                         if isinstance(kept, str) is not isinstance(piece, str):
                             raise UsageError("pieces must be all str or all bytes", argument="pieces")
                     kept = piece
                 if kept is None:
                     raise UsageError("pieces must hold at least one piece", argument="pieces")
-                await self._fragment(kept, first=not begun, last=True)
+                await self._fragment(kept, first=not begun, last=True, compress=compress)
             except BaseException:
                 if begun and not self.closed:
                     self._connection.start_closing(self._connection.protocol.close(1011, "a message cannot be completed"))
                 raise
 
-    async def _fragment(self, data: Any, *, first: bool, last: bool) -> None:
+    async def _fragment(self, data: Any, *, first: bool, last: bool, compress: bool | None) -> None:
         connection = self._connection
-        frame = connection.protocol.fragment(data, first=first, last=last)
+        frame = connection.protocol.fragment(data, first=first, last=last, compress=compress)
         connection.check_open()
         connection.transport.write(frame)  # type: ignore[union-attr]
         await connection.drain()
 
     # -- control frames ------------------------------------------------------------------------------------------------
 
-    async def ping(self, data: bytes | None = None, *, timeout: float | None = None) -> float:
+    async def ping(self, data: bytes | bytearray | memoryview | None = None, *, timeout: float | None = None) -> float:
         """Send a ping and wait for its pong: the seconds between them.
 
         The pong comes behind what the peer has sent before: while more than `max_queue` bytes of messages are there and nobody
@@ -333,14 +343,14 @@ class WebSocket:
             if waiter.cancelled() or not waiter.done():
                 connection.forget(bytes(payload))
 
-    async def send_ping(self, data: bytes = b"") -> None:
+    async def send_ping(self, data: bytes | bytearray | memoryview = b"") -> None:
         """Send a ping and do not wait for its pong.  Raises what `send` raises."""
         connection = self._connection
         connection.check_open()
         connection.transport.write(connection.protocol.ping(data))  # type: ignore[union-attr]
         await connection.drain()
 
-    async def pong(self, data: bytes = b"") -> None:
+    async def pong(self, data: bytes | bytearray | memoryview = b"") -> None:
         """Send a pong that nobody asked for (RFC 6455 5.5.3), or the answer to a ping with `auto_pong` off."""
         connection = self._connection
         connection.check_open()

@@ -287,7 +287,7 @@ class WebSocketConnection(Stream):
             return ConnectionLost("the connection broke", peer=self.peer, phase="sending a message")
         return WebSocketClosed("the WebSocket is closed", code=close.code, reason=close.reason, peer=self.peer)
 
-    def ping(self, data: bytes, waiter: asyncio.Future[float] | None) -> None:
+    def ping(self, data: bytes | bytearray | memoryview, waiter: asyncio.Future[float] | None) -> None:
         """Send a ping, whose round-trip time is for `waiter`.  Raises `UsageError` if one with the same data is under way."""
         frame = self.protocol.ping(data)
         data = bytes(data)
