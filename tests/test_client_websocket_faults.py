@@ -7,6 +7,7 @@ import base64
 import gc
 import hashlib
 import warnings
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,9 +28,11 @@ from wirebird.errors import (
     RequestTimeout,
     StatusError,
     UsageError,
+    WebSocketClosed,
     WebSocketError,
     WirebirdError,
 )
+from wirebird.protocol.websocket_frames import encode_frame
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 Handler = Callable[[Request], Awaitable[HttpResponse]]
@@ -686,5 +689,47 @@ def test_a_conversation_that_is_cancelled_at_every_step(loop: str, secure: bool,
             assert len(asyncio.all_tasks()) <= before + 1
             if loop == "asyncio":
                 assert len([timer for timer in running._scheduled if not timer.cancelled()]) <= 3
+
+    run(main, kind=loop)
+
+
+@BOTH
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("orderly", [False, True])
+def test_a_peer_that_leaves_while_what_it_sent_is_not_all_inflated(loop: str, secure: bool, orderly: bool, contexts: Any) -> None:
+    """With TLS the end is known before the reader has had what came ahead of it."""
+
+    async def main() -> None:
+        server, trusting = contexts
+        compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+        messages = [b"%08d" % number + bytes(900_000) for number in range(20)]
+        wire = b"".join(
+            encode_frame(2, (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4], rsv1=True)
+            for message in messages
+        )
+
+        async def script(link: Link) -> None:
+            await link.request()
+            await link.send(switch(link.head, b"Sec-WebSocket-Extensions: permessage-deflate"))
+            await link.send(wire + (encode_frame(8, b"\x03\xe8") if orderly else b""))
+            link.writer.close()
+
+        async with (
+            Peer(script, ssl=server if secure else None) as peer,
+            wirebird.HTTPClient(wirebird.TCPConnector(ssl=trusting)) as client,
+        ):
+            for leave in (False, True):
+                ws = await client.websocket(peer.url("/").replace("http", "ws"))
+                for message in messages[: 3 if leave else None]:
+                    assert await ws.receive_bytes(timeout=5) == message
+                    await asyncio.sleep(0.002)
+                if leave:
+                    await asyncio.wait_for(ws.close(), 5)
+                    assert ws.close_code is not None
+                with pytest.raises(WebSocketClosed if orderly or leave else ConnectionLost):
+                    while True:
+                        await ws.receive(timeout=5)
+                await asyncio.wait_for(ws.close(), 5)
+                assert not client.connector._upgraded and ws.connection._timer is None
 
     run(main, kind=loop)

@@ -74,6 +74,8 @@ class WebSocketConnection(Stream):
         "_asked_at",
         "_asked_with",
         "_choked",
+        "_cut_by",
+        "_cut_off",
         "_landing",
         "_leaving",
         "_owed",
@@ -127,6 +129,8 @@ class WebSocketConnection(Stream):
         self._leaving = False  # our close frame was the first
         self.paused = False
         self._choked = False  # paused until the peer takes its pongs
+        self._cut_off = False  # there is no more to come than what the engine still has to go through
+        self._cut_by: Exception | None = None
         self._owed = 0  # bytes of pongs since the transport was full
         self._waiter: asyncio.Future[None] | None = None
         self._pings: dict[bytes, tuple[asyncio.Future[float] | None, float]] = {}  # those without a pong, the oldest first
@@ -250,6 +254,8 @@ class WebSocketConnection(Stream):
         closing = self.protocol.close_sent is not None
         while self.protocol.pending and not self.ended and (closing or not self.messages):
             self._take(self.protocol.proceed(), 0)
+        if self._cut_off and not self.protocol.pending:
+            self._cut(self._cut_by)
         if (self.backlog > self.max_queue and not closing) or self._choked or self.protocol.pending:
             return
         self.paused = False
@@ -258,9 +264,10 @@ class WebSocketConnection(Stream):
             self.transport.resume_reading()
 
     def _pause(self) -> None:
-        if not self.paused and self.transport is not None and not self.transport.is_closing():
+        if not self.paused:
             self.paused = True
-            self.transport.pause_reading()
+            if self.transport is not None and not self.transport.is_closing():
+                self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The transport's buffer has room again."""
@@ -333,6 +340,8 @@ class WebSocketConnection(Stream):
     def _close_within(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self.transport is None:
+            return
         self._timer = self.loop.call_later(seconds, self.abort)
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -340,6 +349,7 @@ class WebSocketConnection(Stream):
     def start_closing(self, frame: bytes) -> None:
         """Send the close frame `frame`; the peer has `close_timeout` for its own, and for the end of the connection."""
         if self.transport is None:
+            self._end()
             return
         self._leaving = True
         self.transport.write(frame)
@@ -406,7 +416,13 @@ class WebSocketConnection(Stream):
         self._cut(exc)
 
     def _cut(self, exc: Exception | None) -> None:
-        """Nothing more will come, whether or not there was a close frame."""
+        """Nothing more will come, whether or not there was a close frame.
+
+        What has come is given out first.  With TLS the end is known though the reading is paused, and there may be a close frame.
+        """
+        if self.protocol.pending and not self.ended:
+            self._cut_off, self._cut_by = True, exc
+            return
         if self.protocol.close_sent is not None:
             self._end()  # the peer answered, or it did not want to
             return
