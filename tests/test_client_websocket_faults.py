@@ -733,3 +733,34 @@ def test_a_peer_that_leaves_while_what_it_sent_is_not_all_inflated(loop: str, se
                 assert not client.connector._upgraded and ws.connection._timer is None
 
     run(main, kind=loop)
+
+
+def test_whoever_closes_the_client_too_waits_until_it_is_closed() -> None:
+    async def main() -> None:
+        async with WebSocketOrigin() as origin:
+            client = wirebird.HTTPClient()
+            ws = await client.websocket(origin.url("/held"))
+            origin.sockets[0].connection._pause()  # it does not answer
+            first, second = asyncio.create_task(client.close()), asyncio.create_task(client.close())
+            while ws.connection.protocol.close_sent is None:
+                await asyncio.sleep(0)
+            assert not first.done() and not second.done()
+            origin.sockets[0].connection.emptied()
+            await asyncio.wait_for(second, 5)
+            assert ws.close_code == 1001 and ws.connection.transport is None
+            await first
+            await client.close()
+
+            client = wirebird.HTTPClient()
+            ws = await client.websocket(origin.url("/held"))
+            origin.sockets[1].connection._pause()
+            first, second = asyncio.create_task(client.close()), asyncio.create_task(client.close())
+            while ws.connection.protocol.close_sent is None:
+                await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.wait_for(second, 5)
+            await asyncio.wait_for(ws.connection.when_gone(), 5)
+            with pytest.raises(asyncio.CancelledError):
+                await first
+
+    run(main)
