@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import zlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from itertools import repeat
 from random import Random
 from typing import Any
@@ -237,3 +237,57 @@ def test_each_compressed_piece_can_be_read_when_it_comes() -> None:
         assert raw.decompress(deflater.deflate(piece, last=False)) == piece
     assert raw.decompress(deflater.deflate(b"three") + b"\0\0\xff\xff") == b"three"
     assert Deflater(15, False).deflate(b"three") == deflater.deflate(b"three")
+
+
+@pytest.mark.parametrize("pieces", [[None, "x"], ["x", None], [1, 2], [b"x", 5], [["x"]]], ids=repr)
+def test_pieces_of_another_kind_are_refused(pieces: Any) -> None:
+    async def main() -> None:
+        async with websocket_pair() as (client, _):
+            with pytest.raises(UsageError) as caught:
+                await client.send_fragments(pieces)
+            assert caught.value.argument == "pieces"
+
+    run(main)
+
+
+def test_a_piece_is_sent_as_it_was_when_it_was_given() -> None:
+    """Who reads into the same place again and again has overwritten it by the time the next piece is there."""
+
+    async def main() -> None:
+        async with websocket_pair() as (client, server):
+            place = bytearray(4)
+
+            def read() -> Iterator[memoryview]:
+                for word in (b"one ", b"two ", b"more"):
+                    place[:] = word
+                    yield memoryview(place)
+
+            await client.send_fragments(read())
+            assert await server.receive_bytes() == b"one two more"
+
+    run(main)
+
+
+@pytest.mark.parametrize("compress", ["no", 0, 1])
+def test_compress_is_a_choice_of_three(compress: Any) -> None:
+    async def main() -> None:
+        async with websocket_pair() as (client, _):
+            for sending in (client.send("x", compress=compress), client.send_fragments(["x"], compress=compress)):
+                with pytest.raises(UsageError) as caught:
+                    await sending
+                assert caught.value.argument == "compress"
+
+    run(main)
+
+
+def test_an_error_that_is_raised_again_and_again_does_not_grow() -> None:
+    async def main() -> None:
+        async with raw_end(server=False) as (end, far):
+            far.close()
+            for use in (end.receive, end.__anext__, end.ping):
+                for _ in range(3):
+                    with pytest.raises(ConnectionLost) as caught:
+                        await use()
+                    assert len(caught.traceback) < 6
+
+    run(main)

@@ -176,7 +176,7 @@ class WebSocket:
                 await connection.news()
             if not messages:
                 if connection.failure is not None:
-                    raise connection.failure
+                    raise connection.broken()
                 raise StopAsyncIteration
         message = messages.popleft()
         if not messages and self._connection.paused:
@@ -243,6 +243,8 @@ class WebSocket:
         `compress` is None to compress what is long enough for that, where compression was agreed upon, and else the caller's
         decision.  Raises `WebSocketClosed`, what broke the connection, and `UsageError` for data of another type.
         """
+        if compress is not None:
+            _check_compress(compress)
         connection = self._connection
         if (lock := self._fragments) is not None and lock.locked():
             async with lock:
@@ -283,6 +285,7 @@ class WebSocket:
         """
         if isinstance(pieces, str | bytes | bytearray | memoryview) or not isinstance(pieces, Iterable | AsyncIterable):
             raise UsageError("pieces must be an iterable, or an async iterable, of str or bytes", argument="pieces")
+        _check_compress(compress)
         lock = self._fragments = self._fragments or asyncio.Lock()
         begun = False
         async with lock:
@@ -290,12 +293,14 @@ class WebSocket:
             try:
                 kept: Any = None  # the last piece has to say that it is the last
                 async for piece in _each(pieces):
+                    if not isinstance(piece, str | bytes | bytearray | memoryview):
+                        raise UsageError(f"pieces must hold str or bytes, not {type(piece).__name__}", argument="pieces")
                     if kept is not None:
                         await self._fragment(kept, first=not begun, last=False, compress=compress)
                         begun = True
                         if isinstance(kept, str) is not isinstance(piece, str):
                             raise UsageError("pieces must be all str or all bytes", argument="pieces")
-                    kept = piece
+                    kept = piece if isinstance(piece, str) else bytes(piece)  # it may be overwritten by then
                 if kept is None:
                     raise UsageError("pieces must hold at least one piece", argument="pieces")
                 await self._fragment(kept, first=not begun, last=True, compress=compress)
@@ -396,6 +401,11 @@ async def _each(pieces: Any) -> AsyncIterator[Any]:
     else:
         for piece in pieces:
             yield piece
+
+
+def _check_compress(compress: object) -> None:
+    if compress is not None and not isinstance(compress, bool):
+        raise UsageError(f"compress must be None, True or False, not {compress!r}", argument="compress")
 
 
 def check_options(

@@ -288,7 +288,7 @@ class WebSocketConnection(Stream):
     def broken(self) -> WirebirdError:
         """What a writer is told whose bytes will not arrive."""
         if self.failure is not None:
-            return self.failure
+            return self.failure.with_traceback(None)  # it may be raised many times, and would hold every frame that it passed
         close = self.protocol.close_received or self.protocol.close_sent
         if close is None:
             return ConnectionLost("the connection broke", peer=self.peer, phase="sending a message")
