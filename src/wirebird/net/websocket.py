@@ -76,7 +76,7 @@ class WebSocket:
         deflate        what was agreed upon of permessage-deflate; None for no compression
         heartbeat      seconds of silence after which the peer is given up for gone; it is asked for a sign of life after half of
                        them, or after `ask_after`; None to wait for ever
-        close_timeout  seconds that the peer has to answer a close, 10
+        close_timeout  seconds that the peer has to answer a close and end the connection, 10
         max_size       bytes of one message, after inflating, 1 MiB; None for no limit; else it is closed with 1009
         max_fragments  frames of one message
         max_queue      bytes of messages that a slow reader may be behind, 256 KiB, before the socket is left alone
