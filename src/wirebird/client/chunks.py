@@ -124,8 +124,11 @@ class ChunkReader:
         return piece, False
 
     async def arrival(self) -> None:
-        """Wait for more.  Raises what `HttpResponse.content` raises for a body that does not arrive."""
-        await self.response._arrival()
+        """Wait for more.  Raises what `HttpResponse.content` raises for a body that does not arrive.
+
+        Whoever is cancelled here may go on later: what comes meanwhile is kept, as far as `READ_AHEAD`.
+        """
+        await self.response._arrival(resumable=True)
 
     def _cut(self) -> tuple[bytes, bool] | None:
         """The next piece as it came, up to the end of a chunk."""
