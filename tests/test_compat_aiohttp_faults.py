@@ -10,6 +10,7 @@ import pytest
 
 from origin import Asked, Origin, Wire, pattern, run
 from websocket_origin import WebSocketOrigin
+from wirebird.client.chunks import incoming_of
 from wirebird.compat import aiohttp
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -233,7 +234,7 @@ def test_ten_thousand_tiny_chunks_keep_nothing(loop: str) -> None:
                     body = await response.read() if whole else b"".join([piece async for piece in response.content.iter_any()])
                     assert body == pattern(10_000)
                     assert len(response.content._ends or ()) <= 1
-                    incoming = response.response._incoming
+                    incoming = incoming_of(response.response)
                     assert incoming is not None
                     assert not incoming.chunk_ends
 

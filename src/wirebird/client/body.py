@@ -152,6 +152,11 @@ class Incoming:
             self._buffered = len(whole)
             self.complete = True
 
+    @property
+    def supply(self) -> Supply | None:
+        """What fills it; None once nothing more will come."""
+        return self._connection
+
     # -- the connection's side -----------------------------------------------------------------------------------------
 
     def feed(self, piece: bytes) -> None:
