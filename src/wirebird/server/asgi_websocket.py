@@ -49,8 +49,6 @@ _RESERVED: Final = frozenset(
 
 def make_handshake(compression: bool | Deflate) -> ServerHandshake:
     """The handshake of a server whose application chooses the subprotocol, and looks at origins."""
-    if not isinstance(compression, bool | Deflate):
-        raise UsageError(f"compression must be True, False or a Deflate, not {compression!r}", argument="compression")
     deflate = compression if isinstance(compression, Deflate) else Deflate() if compression else None
     return ServerHandshake((), deflate, None)
 
