@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ConnectionLost, ProtocolError, UsageError, WebSocketClosed, WirebirdError
+from ..errors import ConnectionLost, ProtocolError, ReadTimeout, UsageError, WebSocketClosed, WebSocketError, WirebirdError
 from ..models.headers import encode_fields
 from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
@@ -154,7 +154,7 @@ class WebSocketConversation:
         except ApplicationError as error:
             self.fault = self.fault or error
             raise
-        except WebSocketClosed as error:
+        except (WebSocketClosed, WebSocketError, ReadTimeout) as error:
             raise ConnectionLost("the client has left", peer=self._exchange.peer, phase="sending a message") from error
 
     async def _take(self, message: Message) -> None:
