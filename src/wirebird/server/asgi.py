@@ -69,6 +69,11 @@ class AsgiApp:
         if heartbeat is not None:
             check_number("heartbeat", heartbeat, "None or seconds", above=True)
         check_number("close_timeout", close_timeout, "seconds")
+        if not isinstance(compression, bool):
+            from ..protocol.websocket_deflate import Deflate
+
+            if not isinstance(compression, Deflate):
+                raise UsageError(f"compression must be True, False or a Deflate, not {compression!r}", argument="compression")
         self.application = application
         self._root_path = root_path
         self._state: dict[str, Any] = {}
