@@ -25,6 +25,7 @@ RANKS = {
     "compat": 6,
     "testing": 6,
     "cli": 7,
+    "__main__": 8,
 }
 SANS_IO = ("_version", "errors", "models", "pipeline", "protocol")
 # Input and output, clocks and randomness: to those packages they are arguments.

@@ -9,14 +9,17 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import FastAPI, WebSocket
+from fastapi.responses import StreamingResponse
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Mount
@@ -27,10 +30,12 @@ from programs import Program, python
 from raw_peer import run
 from wirebird import web
 from wirebird.cli.dev.app import DevApp
+from wirebird.cli.dev.command import is_open, read_folders
+from wirebird.cli.dev.failures import failures_of
 from wirebird.cli.dev.guard import Guard
 from wirebird.cli.dev.live import sort_changes
 from wirebird.cli.dev.route_table import list_routes
-from wirebird.cli.dev.tracebacks import explain
+from wirebird.cli.dev.supervisor import missing_watcher
 from wirebird.protocol.http1_heads import parse_request_head
 from wirebird.server.asgi import AsgiApp
 from wirebird.server.server import Server
@@ -154,6 +159,71 @@ def test_a_compressed_page_gets_it_because_it_is_not_compressed() -> None:
 
     app = web.Application(middlewares=[web.compress_middleware(min_size=1)])
     app.add_routes([web.get("/", page_of(b"<p>" * 1000))])
+    serving(app, use)
+
+
+def test_folders_are_served_besides(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_text("p { color: red }")
+    (tmp_path / "page.html").write_text("<p>")
+
+    async def use(client: wirebird.HTTPClient, base: str, dev: DevApp) -> None:
+        assert await (await client.get(base + "/static/a.css")).text() == "p { color: red }"
+        assert SCRIPT.search(await (await client.get(base + "/static/page.html")).content())
+        assert (await client.get(base + "/static/none")).status_code == 404
+        assert (await client.get(base + "/staticity")).status_code == 404
+        assert await (await client.get(base + "/", headers={"Sec-Fetch-Dest": "empty"})).content() == b"<p>Hello"
+
+    serving(shop(), use, folders={"/static": tmp_path})
+
+
+@pytest.mark.parametrize("text", ["static=.", "/=.", "/static", "/static=nowhere", "/a b=.", "/../x=."])
+def test_folders_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="--static"):
+        read_folders([text])
+
+
+def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert missing_watcher() is None
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    assert "pip install 'wirebird[reload]'" in (missing_watcher() or "")
+
+
+@pytest.mark.parametrize(("host", "open"), [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_whether_others_can_reach_it_is_known(host: str, open: bool) -> None:
+    with socket.create_server((host, 0)) as sock:
+        assert is_open(sock) is open
+
+
+def test_fastapi_with_a_websocket_and_a_stream() -> None:
+    app = FastAPI()
+
+    @app.get("/fails")
+    async def fails() -> None:
+        raise LookupError("in FastAPI")
+
+    @app.websocket("/ws")
+    async def ws(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text() + "!")
+        await websocket.close()
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def pieces() -> AsyncIterator[str]:
+            yield "<p>a"
+            yield "b"
+
+        return StreamingResponse(pieces(), media_type="text/html")
+
+    async def use(client: wirebird.HTTPClient, base: str, dev: DevApp) -> None:
+        async with client.websocket(base.replace("http", "ws") + "/ws") as socket:
+            await socket.send("hello")
+            assert await socket.receive_text() == "hello!"
+        text = await (await client.get(base + "/stream")).content()
+        assert text.startswith(b"<p>ab<script")
+        assert "in FastAPI" in await (await client.get(base + "/fails")).text()
+        assert ("WebSocket", "/ws") in [(row.methods, row.path) for row in list_routes(app)]
+
     serving(app, use)
 
 
@@ -342,62 +412,19 @@ def test_changes_are_sorted() -> None:
     }
 
 
-class Unspeakable(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
+def test_exceptions_are_shown_from_where_the_application_begins() -> None:
+    def inner() -> None:
+        api_token = "t0p"
+        raise ValueError(len(api_token))
 
-    def __repr__(self) -> str:
-        raise RuntimeError("no name")
-
-
-def caught(function: Callable[[], Any]) -> BaseException:
     try:
-        function()
-    except BaseException as error:
-        return error
-    raise AssertionError("nothing was raised")
-
-
-def test_exceptions_are_explained_within_bounds() -> None:
-    many = list(range(100_000))
-
-    def deep(number: int) -> None:
-        api_token, big, odd = "t0p", many, Unspeakable()
-        if number > 200 or odd is None:
-            raise ValueError(len(api_token) + len(big))
-        deep(number + 1)
-
-    [failure] = explain(caught(lambda: deep(0)))
-    assert (failure.kind, failure.message, len(failure.frames)) == ("ValueError", "100003", 60)
-    values = dict(failure.frames[-1].variables)
-    assert values["api_token"] == "***"
-    assert values["big"].endswith("...]")
-    assert values["odd"].startswith("<Unspeakable instance at ")
-    assert all(len(value) <= 401 for _, value in failure.frames[-1].variables)
-
-    def chained() -> None:
-        try:
-            raise Unspeakable
-        except Unspeakable as error:
-            raise KeyError("second") from error
-
-    first, second = explain(caught(chained))
-    assert (first.message, first.relation) == ("<its text cannot be had: RuntimeError>", "")
-    assert (second.kind, second.relation) == ("KeyError", "cause")
-
-    def grouped() -> None:
-        raise ExceptionGroup("both", [ValueError("a"), TypeError("b")])
-
-    assert [(one.kind, one.relation) for one in explain(caught(grouped))] == [
-        ("ValueError", ""),
-        ("TypeError", ""),
-        ("ExceptionGroup", "group"),
-    ]
-
-    circle = ValueError("round")
-    circle.__cause__ = KeyError("and")
-    circle.__cause__.__cause__ = circle
-    assert len(explain(circle)) == 2
+        inner()
+    except ValueError as error:
+        [failure] = failures_of(error)
+    frame = failure.frames[-1]
+    assert dict(frame.variables)["api_token"] == "***"
+    assert frame.own
+    assert not Path(frame.file).is_absolute() or not Path(__file__).is_relative_to(Path.cwd())
 
 
 # -- processes ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import logging
 import signal
 import socket
 import ssl
@@ -152,7 +153,8 @@ def test_a_start_that_fails_is_raised_and_leaves_no_loop() -> None:
     assert loop.is_closed()
 
 
-def test_several_places_at_once(tmp_path: Path) -> None:
+def test_several_places_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     said: list[str] = []
     answers: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -178,15 +180,51 @@ def test_several_places_at_once(tmp_path: Path) -> None:
         app = web.Application()
         app.add_routes([web.get("/", hello)])
         app.on_startup.append(ask)
-        web.run_app(app, host="127.0.0.1", port=0, path=tmp_path / "a", sock=sock, print=said.append)
+        logger = logging.getLogger("shop.access")
+        places: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "path": tmp_path / "a", "sock": sock}
+        web.run_app(app, **places, print=said.append, access_log=logger, access_log_format="short")
     assert answers == [b"Hello"] * 3
     assert tasks[0].exception() is None
     assert not (tmp_path / "a").exists()
+    logged = [record.message for record in caplog.records if record.name == "shop.access"]
+    assert [message.rpartition(" B ")[0] for message in logged] == ["GET / 200 5"] * 3
+
+
+def test_in_a_thread_without_signals() -> None:
+    loop = asyncio.new_event_loop()
+    said: list[str] = []
+    listening, ended = threading.Event(), []
+
+    def say(text: str) -> None:
+        said.append(text)
+        listening.set()
+
+    async def note(app: web.Application) -> None:
+        ended.append("cleaned up")
+
+    def leave() -> None:
+        raise web.GracefulExit
+
+    app = web.Application()
+    app.on_cleanup.append(note)
+    options: dict[str, Any] = {"port": 0, "handle_signals": False, "loop": loop, "print": say}
+    thread = threading.Thread(target=lambda: web.run_app(app, **options))
+    thread.start()
+    assert listening.wait(20)
+    loop.call_soon_threadsafe(leave)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert loop.is_closed()
+    assert ended == ["cleaned up"]
 
 
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(UsageError, match="app"):
         web.run_app("app", print=None)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="workers"):
+        web.run_app(web.Application(), workers=2, handle_signals=False)
+    with pytest.raises(UsageError, match="format"):
+        web.run_app(web.Application(), access_log=True, access_log_format="%a")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="shutdown_timeout"):
         web.AppRunner(web.Application(), shutdown_timeout=-1)
     with pytest.raises(UsageError, match="app"):

@@ -283,6 +283,63 @@ def test_tls(kind: str) -> None:
     run(main, kind=kind)
 
 
+@pytest.mark.parametrize("kind", LOOPS)
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_last_answer_that_is_read_late_is_whole(kind: str, secure: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than the buffers hold, to a client that takes longer than any goodbye."""
+    monkeypatch.setattr("wirebird.server.lingering.GOODBYE", 0.1)
+    context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority = trustme.CA()
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(trusting)
+    size = 8_000_000
+
+    async def last(exchange: Any) -> None:
+        exchange.keep_alive = False
+        exchange.respond(200, TEXT, bytes(size))
+
+    async def main() -> None:
+        server = Server(App({"/last": last}), Settings(linger_time=0.1))
+        (address,) = await server.listen(ssl=context if secure else None)
+        tls: dict[str, Any] = {"ssl": trusting, "server_hostname": "localhost"} if secure else {}
+        client = await Client.to(address, limit=1000, **tls)
+        client.writer.write(GET.replace(b" / ", b" /last "))
+        await asyncio.sleep(0.7)
+        data = await client.rest()
+        require(len(data.partition(b"\r\n\r\n")[2]) == size, len(data))
+        await client.close()
+        while server.connections:
+            await asyncio.sleep(0.001)
+        await server.close(1)
+
+    run(main, kind=kind)
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_tls_client_that_says_no_goodbye_is_not_waited_for(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wirebird.server.lingering.GOODBYE", 0.1)
+    context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority = trustme.CA()
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(trusting)
+
+    async def main() -> None:
+        server = Server(App(), Settings(keepalive_timeout=0.1))
+        (address,) = await server.listen(ssl=context)
+        client = await Client.to(address, ssl=trusting, server_hostname="localhost")
+        await client.ask()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        began = time.monotonic()
+        while server.connections:
+            await asyncio.sleep(0.01)
+        require(time.monotonic() - began < 2)
+        client.writer.transport.abort()
+        await client.close()
+        await server.close(1)
+
+    run(main, kind=kind)
+
+
 def test_a_unix_socket_and_one_of_somebody_elses(tmp_path: Path) -> None:
     async def main() -> None:
         for way in ("path", "sock"):
@@ -583,6 +640,23 @@ def test_w10_more_websockets_than_are_allowed() -> None:
             await client.close()
         while server.upgraded or server.orphans:
             await asyncio.sleep(0.001)
+        await server.close(1)
+
+    on_loops(main)
+
+
+def test_b22_no_upgrade_before_the_request_is_complete() -> None:
+    """S33: what is left of the body would be taken for frames."""
+
+    async def main() -> None:
+        server = Server(App(SOCKETS))
+        (address,) = await server.listen()
+        client = await Client.to(address)
+        answer = await client.ask(
+            GET.replace(b"GET / ", b"POST /echo ").replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\nsome")
+        )
+        require(answer.status == 400 and answer.fields["connection"] == "close", answer)
+        await client.close()
         await server.close(1)
 
     on_loops(main)

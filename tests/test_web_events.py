@@ -18,6 +18,8 @@ from web_wire import Line, ask, line
 from wirebird import ServerEvent, web
 from wirebird.errors import ConnectionLost, UsageError
 from wirebird.protocol.sse import EventParser, encode_comment, encode_event
+from wirebird.server.server import Server
+from wirebird.server.settings import Settings
 from wirebird.testing import TestServer
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -54,7 +56,8 @@ async def raw(server: TestServer) -> AsyncIterator[Line]:
 
 
 def quiet(caplog: pytest.LogCaptureFixture) -> bool:
-    return not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    """Whether nobody was told of anything; asyncio complains of slow machines."""
+    return not [one for one in caplog.records if one.levelno >= logging.WARNING and one.name.startswith("wirebird")]
 
 
 # -- the format --------------------------------------------------------------------------------------------------------------
@@ -209,8 +212,14 @@ def test_nothing_works_out_of_turn() -> None:
             await events.send("late")
 
     async def main() -> None:
+        events = web.EventStreamResponse()
         with pytest.raises(RuntimeError):
-            await web.EventStreamResponse().send("early")
+            await events.send("early")
+        with pytest.raises(RuntimeError):
+            events.enable_compression()
+        for call in (events.write(b"x"), events.write_eof(b"x")):
+            with pytest.raises(RuntimeError):
+                await call
         async with serving(tell) as server, raw(server) as wire:
             assert await wire.reader.readuntil(b"0\r\n\r\n") == b"0\r\n\r\n"
 
@@ -299,6 +308,105 @@ def test_a_reader_that_leaves(loop: str, cancel: bool, caplog: pytest.LogCapture
     assert quiet(caplog)
 
 
+def test_a_reader_that_leaves_an_asgi_server(caplog: pytest.LogCaptureFixture) -> None:
+    over = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        events = web.EventStreamResponse()
+        await events.prepare(request)
+        await events.send("here")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+        return events
+
+    app = web.Application()
+    app.add_routes([web.get("/", handler)])
+
+    async def guest(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    async def main() -> None:
+        async with TestServer(guest) as server:
+            async with raw(server) as wire:
+                await wire.reader.readuntil(b"here")
+            async with asyncio.timeout(5):
+                await over.wait()
+        assert server.errors == []
+
+    run(main)
+    assert quiet(caplog)
+
+
+def test_a_handler_is_cancelled_once() -> None:
+    """Also where the server cancels those whose client has left: what they put away is not broken off."""
+    seen: list[str] = []
+    over = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        events = web.EventStreamResponse()
+        await events.prepare(request)
+        await events.send("here")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            seen.append("put away")
+            over.set()
+        return events
+
+    async def main() -> None:
+        app = web.Application()
+        app.add_routes([web.get("/", handler)])
+        server = Server(app, Settings(cancel_on_disconnect=True))
+        port = (await server.listen())[0][1]
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET)
+            await reader.readuntil(b"here")
+            writer.transport.abort()
+            async with asyncio.timeout(5):
+                await over.wait()
+        finally:
+            await server.close(1)
+
+    run(main)
+    assert seen == ["put away"]
+
+
+def test_a_client_that_leaves_before_the_stream_begins(caplog: pytest.LogCaptureFixture) -> None:
+    begun, left, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        begun.set()
+        await left.wait()
+        try:
+            events = web.EventStreamResponse(heartbeat=0.05)
+            await events.prepare(request)
+            await asyncio.Event().wait()
+            return events
+        finally:
+            over.set()
+
+    async def main() -> None:
+        app = web.Application()
+        app.add_routes([web.get("/", handler)])
+        async with TestServer(app) as server:
+            async with line(server) as wire:
+                await wire.send(GET)
+                await begun.wait()
+                wire.writer.transport.abort()
+            left.set()
+            async with asyncio.timeout(5):
+                await over.wait()
+        assert server.errors == []
+
+    run(main)
+    assert quiet(caplog)
+
+
 def test_a_reader_that_has_no_more_to_say_is_still_told() -> None:
     async def tell(events: web.EventStreamResponse) -> None:
         await events.send("here")
@@ -343,6 +451,57 @@ def test_the_server_is_closed(loop: str, cancel: bool, caplog: pytest.LogCapture
 
     run(main, loop)
     assert seen == [(asyncio.CancelledError if cancel else ConnectionLost, True)] * 2
+    assert quiet(caplog)
+
+
+def test_the_server_is_closed_for_a_client_of_http_1_0() -> None:
+    async def tell(events: web.EventStreamResponse) -> None:
+        await events.send("here")
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with serving(tell) as server, line(server) as wire:
+            await wire.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+            await wire.reader.readuntil(b"here")
+            closing = asyncio.ensure_future(server.close())
+            assert await wire.reader.read() == b"\n\n"
+            wire.writer.close()
+            await closing
+
+    run(main)
+
+
+def test_the_server_is_closed_while_the_head_is_made(caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+    go = asyncio.Event()
+
+    async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+        begun.set()
+        await go.wait()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        events = web.EventStreamResponse()
+        await events.prepare(request)
+        await asyncio.Event().wait()
+        return events
+
+    async def main() -> None:
+        app = web.Application()
+        app.on_response_prepare.append(on_prepare)
+        app.add_routes([web.get("/", handler)])
+        async with TestServer(app) as server, line(server) as wire:
+            await wire.send(GET)
+            await begun.wait()
+            closing = asyncio.ensure_future(server.close())
+            for _ in range(10):
+                await asyncio.sleep(0)
+            go.set()
+            assert (await wire.reader.read()).endswith(b"\r\n\r\n0\r\n\r\n")
+            wire.writer.close()
+            await closing
+        assert server.errors == []
+
+    run(main)
     assert quiet(caplog)
 
 

@@ -24,7 +24,20 @@ from ..server.asgi import AsgiApp
 from ..server.server import Served
 from ..web.app import Application
 
-__all__ = ["LoadError", "Target", "find_object", "make_served", "own_traceback", "read_target", "report", "without_caller"]
+__all__ = [
+    "LoadError",
+    "Target",
+    "find_object",
+    "folder_app",
+    "load",
+    "make_served",
+    "own_traceback",
+    "read_target",
+    "report",
+    "without_caller",
+]
+
+_LIFESPANS: Final[dict[str, Any]] = {"auto": "auto", "on": True, "off": False}
 
 # Names that are tried where none is given.
 _USUAL: Final = ("app", "application", "create_app", "make_app")
@@ -149,6 +162,29 @@ def _candidates(module: ModuleType, place: str) -> str:
     return f"; there is {', '.join(f'{place}:{name}' for name in found[:5])}" if found else ""
 
 
+async def load(target: Target, options: dict[str, Any], *, in_worker: bool = False) -> Served:
+    """Find and make what is to be served.  Raises `LoadError`; `in_worker` says what is wrong, and raises `SystemExit`."""
+    try:
+        if target.is_folder:
+            return folder_app(target.folder, listing=not options["no_listing"])
+        found = find_object(target)
+        return await make_served(found, target, root_path=options["root_path"], lifespan=_LIFESPANS[options["lifespan"]])
+    except LoadError as error:
+        if not in_worker:
+            raise
+        report(error)
+        raise SystemExit(1) from None
+
+
+def folder_app(folder: Path, prefix: str = "/", *, listing: bool = True) -> Served:
+    """An application that serves a folder, below `prefix`."""
+    from .. import web
+
+    app = web.Application()
+    app.add_routes([web.static(prefix, folder, show_index=listing, index="index.html")])
+    return app
+
+
 async def make_served(found: Any, target: Target, *, root_path: str = "", lifespan: Any = "auto") -> Served:
     """What `find_object` has found as something that a server can serve; a function that makes it is called, within the loop.
 
@@ -211,11 +247,11 @@ def own_traceback(error: BaseException) -> str:
 
 
 def without_caller(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback that begins in the application's code, all of it if there is none."""
+    """The part of a traceback that begins in the application's code, None if there is none."""
     at = trace
     while at is not None:
         name = at.tb_frame.f_code.co_filename
         if not name.startswith(_CALLERS) and not name.endswith("importlib/__init__.py"):
             return at
         at = at.tb_next
-    return trace
+    return None

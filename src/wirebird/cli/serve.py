@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import socket as _socket
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from ..errors import UsageError
-from ..server.forwarded import TrustedProxies
-from ..server.runner import Place
-from ..server.server import Served
-from ..server.settings import Settings
-from .launch import LOG_LEVELS, Launch, complain, start_logging
-from .loading import LoadError, Target, find_object, make_served, own_traceback, read_target, report
-from .places import make_context
+from .launch import LOG_LEVELS, complain, read_launch, start_logging
+from .loading import LoadError, load, own_traceback, read_target, report
 
-__all__ = ["command", "folder_app", "load", "read_launch"]
+__all__ = ["command"]
 
-_LIFESPANS: Final[dict[str, Any]] = {"auto": "auto", "on": True, "off": False}
 _NUMBER: Final = click.FloatRange(min=0)
 
 
@@ -100,65 +91,3 @@ def command(**options: Any) -> int:
         print(own_traceback(error), file=sys.stderr, end="")
         complain(f"{target} did not start: {type(error).__name__}: {error}")
         return 1
-
-
-async def load(target: Target, options: dict[str, Any], *, in_worker: bool = False) -> Served:
-    """Find and make what is to be served.  Raises `LoadError`; `in_worker` says what is wrong, and raises `SystemExit`."""
-    try:
-        if target.is_folder:
-            return folder_app(target.folder, listing=not options["no_listing"])
-        found = find_object(target)
-        return await make_served(found, target, root_path=options["root_path"], lifespan=_LIFESPANS[options["lifespan"]])
-    except LoadError as error:
-        if not in_worker:
-            raise
-        report(error)
-        raise SystemExit(1) from None
-
-
-def folder_app(folder: Path, *, listing: bool) -> Served:
-    """An application that serves a folder."""
-    from .. import web
-
-    app = web.Application()
-    app.add_routes([web.static("/", folder, show_index=listing, index="index.html")])
-    return app
-
-
-def read_launch(options: dict[str, Any]) -> Launch:
-    """How to serve, of what was said on the command line.  Raises `ValueError` for what does not go together."""
-    hosts, uds, fd = options["host"], options["uds"], options["fd"]
-    if (uds is not None) + (fd is not None) + bool(hosts or options["port"] is not None) > 1:
-        raise ValueError("--uds, --fd, and --host with --port exclude each other")
-    context = make_context(options["ssl_cert"], options["ssl_key"])
-    port = options["port"] if options["port"] is not None else 8080 if context is None else 8443
-    if fd is not None:
-        try:
-            places = [Place(sock=_socket.socket(fileno=fd), ssl=context)]
-        except OSError as error:
-            raise ValueError(f"--fd {fd} is no socket: {error.strerror}") from None
-    elif uds is not None:
-        places = [Place(path=uds, ssl=context)]
-    else:
-        places = [Place(host, port, ssl=context) for host in hosts or ("127.0.0.1",)]
-    if options["loop"] == "uvloop" and find_spec("uvloop") is None:
-        raise ValueError("--loop uvloop: it is not installed: pip install 'wirebird[speed]'")
-    return Launch(
-        places=tuple(places),
-        context=context,
-        settings=Settings(keepalive_timeout=options["keepalive_timeout"] or None, proxies=_proxies(options)),
-        access_log="" if options["access_log"] == "off" else options["access_log"],
-        shutdown_timeout=options["shutdown_timeout"],
-        workers=options["workers"],
-        loop=options["loop"],
-    )
-
-
-def _proxies(options: dict[str, Any]) -> TrustedProxies | None:
-    if not options["forwarded_allow"]:
-        return None
-    networks = [one.strip(" ") for value in options["forwarded_allow"] for one in value.split(",")]
-    try:
-        return TrustedProxies(networks, fields=options["forwarded_fields"])
-    except UsageError as error:
-        raise ValueError(f"--forwarded-allow: {error}") from None

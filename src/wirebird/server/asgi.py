@@ -1,7 +1,7 @@
 """An ASGI 3 application behind the server (asgi.readthedocs.io, "HTTP & WebSocket" 2.5).
 
-The application runs where the request has arrived, as any handler does (`driver.py`): one that answers at once costs no task.  One
-that goes on when its response is complete keeps the task that it has, and the connection goes on without it.
+The application runs where the request has arrived, as any handler does (`driver.py`): one that answers at once costs no task.
+One that goes on when its response is complete keeps the task that it has, and the connection goes on without it.
 
 A client that asks for the same again and again sends the same head, which the parser knows: what the scope is made of is kept
 with it, and only copied for the next request.
@@ -69,6 +69,11 @@ class AsgiApp:
         if heartbeat is not None:
             check_number("heartbeat", heartbeat, "None or seconds", above=True)
         check_number("close_timeout", close_timeout, "seconds")
+        if not isinstance(compression, bool):
+            from ..protocol.websocket_deflate import Deflate
+
+            if not isinstance(compression, Deflate):
+                raise UsageError(f"compression must be True, False or a Deflate, not {compression!r}", argument="compression")
         self.application = application
         self._root_path = root_path
         self._state: dict[str, Any] = {}
@@ -132,7 +137,7 @@ class AsgiApp:
 
         if self._handshake is None:
             self._handshake = make_handshake(self._compression)
-        accepted = answer_handshake(self._handshake, exchange)
+        accepted = await answer_handshake(self._handshake, exchange)
         if accepted is None:
             return
         conversation = WebSocketConversation(exchange, accepted, Conversation(_Wire(exchange)), self._options)

@@ -174,7 +174,7 @@ def asgi_scope(
         "type": kind,
         "asgi": VERSIONS.copy(),
         "http_version": f"1.{minor}",
-        "method": method,
+        "method": method.upper(),
         "scheme": scheme,
         "path": prefix + unquote(raw_path.decode("latin-1")),
         "raw_path": prefix.encode() + raw_path,

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ConnectionLost, ProtocolError, UsageError, WebSocketClosed, WirebirdError
+from ..errors import ConnectionLost, ProtocolError, ReadTimeout, UsageError, WebSocketClosed, WebSocketError, WirebirdError
 from ..models.headers import encode_fields
 from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
 from ..protocol.http1_responses import join_fields
 from ..protocol.websocket_deflate import Deflate
-from ..protocol.websocket_handshake import Accepted, Refusal, ServerHandshake
+from ..protocol.websocket_handshake import Accepted, ServerHandshake
 from .asgi_conversation import Conversation
 from .asgi_conversation import State as ResponseState
 from .asgi_messages import Application, ApplicationError, Message, Scope, read_fields
@@ -49,22 +49,21 @@ _RESERVED: Final = frozenset(
 
 def make_handshake(compression: bool | Deflate) -> ServerHandshake:
     """The handshake of a server whose application chooses the subprotocol, and looks at origins."""
-    if not isinstance(compression, bool | Deflate):
-        raise UsageError(f"compression must be True, False or a Deflate, not {compression!r}", argument="compression")
     deflate = compression if isinstance(compression, Deflate) else Deflate() if compression else None
     return ServerHandshake((), deflate, None)
 
 
-def answer_handshake(handshake: ServerHandshake, exchange: Exchange) -> Accepted | None:
+async def answer_handshake(handshake: ServerHandshake, exchange: Exchange) -> Accepted | None:
     """The handshake that `exchange` asks for; None if it is none, which was answered."""
     answer = handshake.answer(exchange.head, exchange.authority)
-    if isinstance(answer, Refusal):
-        head, body = refusal(answer.status, answer.message)
-        fields = [(name, value) for name, value in answer.fields if name.lower() not in ("upgrade", "connection")]
-        exchange.keep_alive = False
-        exchange.respond(answer.status, head + encode_fields(fields), body)
-        return None
-    return answer
+    if isinstance(answer, Accepted):
+        return answer
+    head, body = refusal(answer.status, answer.message)
+    exchange.keep_alive = False
+    await exchange.begin(parse_response_head(head + encode_fields(answer.fields) + b"\r\n"), len(body))
+    await exchange.write(body)
+    await exchange.finish()
+    return None
 
 
 class State(IntEnum):
@@ -155,7 +154,7 @@ class WebSocketConversation:
         except ApplicationError as error:
             self.fault = self.fault or error
             raise
-        except WebSocketClosed as error:
+        except (WebSocketClosed, WebSocketError, ReadTimeout) as error:
             raise ConnectionLost("the client has left", peer=self._exchange.peer, phase="sending a message") from error
 
     async def _take(self, message: Message) -> None:

@@ -14,11 +14,10 @@ request comes to light when the second is done.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-from ..errors import ConnectionLost, InvalidRequest, LimitExceeded, ProtocolError, WirebirdError
+from ..errors import ConnectionLost, InvalidRequest, ProtocolError, WirebirdError
 from ..models.message import RequestHead
 from ..net.incoming import PieceSupply
 from ..net.timeouts import NEVER
@@ -28,7 +27,7 @@ from .exchange import Exchange
 from .host import Host, Phase
 from .lingering import LingeringStream
 from .peer import peer_of
-from .refusal import NOBODY, is_of_client, refusal, status_of
+from .refusal import NOBODY, is_of_client, refusal, status_of, too_large
 
 __all__ = ["ServerConnection"]
 
@@ -152,7 +151,7 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self._fail_body(ConnectionLost("the client has left", peer=self.peer, phase="reading the request"))
                 if exchange.left is not None:
                     exchange.left(True)
-                if host.settings.cancel_on_disconnect:
+                if host.settings.cancel_on_disconnect and not self._cancelled:
                     self.cancel()
         if host.stopping:
             host.settle()
@@ -167,12 +166,29 @@ class ServerConnection(PieceSupply, LingeringStream):
 
     def _serve(self, events: list[Event]) -> None:
         """Answer the request that `events` begin with, and those behind it, as far as that goes without waiting."""
-        serve, run, parser = self._host.serve, self._driver.run, self.parser
+        host, parser, run = self._host, self.parser, self._driver.run
+        serve, proxies = host.serve, host.settings.proxies
         left = _TURN
         while True:
-            exchange = self._open(events)
-            if exchange is None:
+            head: RequestHead = events[0]  # type: ignore[assignment]
+            whole: bytes | None = None
+            if len(events) == 2 and events[1] is END:
+                whole = b""
+            elif not self._is_granted(head):
                 return
+            elif len(events) == 3 and events[2] is END:
+                whole = events[1]  # type: ignore[assignment]
+            if self.paused and len(parser.leftover) <= PIPELINE:
+                self.resume()
+            self.requests += 1
+            self.head_began = 0.0
+            self.phase = SERVING
+            now = self.active_at = monotonic()
+            exchange = self.exchange = Exchange(self, head, whole, now)
+            if proxies is not None and not self._look_behind(exchange):
+                return
+            if whole is None:
+                self._open(exchange, events)
             outcome = run(serve(exchange))
             if outcome is False:
                 if exchange.parted is None or not exchange.finished:
@@ -181,7 +197,19 @@ class ServerConnection(PieceSupply, LingeringStream):
                     return
                 exchange.parted(exchange, self._driver.part())
                 outcome = None
-            if not self._conclude(exchange, outcome):  # type: ignore[arg-type]
+            if (
+                outcome is None
+                and exchange.finished
+                and exchange.keep_alive
+                and host.done is None
+                and self.phase is SERVING
+                and parser.state is _DONE
+                and self.requests > 1
+                and self.read_by != NEVER
+            ):
+                self.exchange = None  # `_conclude`, where there is nothing to conclude
+                self.phase = IDLE
+            elif not self._conclude(exchange, outcome):  # type: ignore[arg-type]
                 outcome = None  # whose traceback leads here
                 return
             if not parser.leftover:
@@ -204,44 +232,29 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self._await_head()
                 return
 
-    def _open(self, events: list[Event]) -> Exchange | None:
-        """The exchange that `events` begin with, unless the request is refused at once."""
-        head: RequestHead = events[0]  # type: ignore[assignment]
-        count = len(events)
-        whole: bytes | None = None
-        if count == 2 and events[1] is END:
-            whole = b""
-        elif not self._is_granted(head):
-            return None
-        elif count == 3 and events[2] is END:
-            whole = events[1]  # type: ignore[assignment]
-        if self.paused and len(self.parser.leftover) <= PIPELINE:
-            self.resume()
-        self.requests += 1
-        self.head_began = 0.0
-        self.phase = SERVING
-        now = self.active_at = monotonic()
-        exchange = self.exchange = Exchange(self, head, whole, now)
-        proxies = self._host.settings.proxies
-        if proxies is not None:
+    def _look_behind(self, exchange: Exchange) -> bool:
+        """Find out who the client is behind a proxy; whether that can be told."""
+        try:
+            exchange.seen = self._host.settings.proxies.look(self.peer, exchange.head)  # type: ignore[union-attr]
+        except InvalidRequest as error:
+            self.exchange = None
+            self._break(error, exchange.head)
+            return False
+        return True
+
+    def _open(self, exchange: Exchange, events: list[Event]) -> None:
+        """Begin to receive the body of the exchange that `events` begin with."""
+        head = exchange.head
+        self._expecting = head.expect_continue and head.length != 0
+        self._discarded = 0
+        self.due_at(NEVER)
+        self.body_begins()
+        self._more(events[1:])
+        if self.ended:  # what the client said last is not the whole of a request
             try:
-                exchange.seen = proxies.look(self.peer, head)
-            except InvalidRequest as error:
-                self.exchange = None
-                self._break(error, head)
-                return None
-        if whole is None:
-            self._expecting = head.expect_continue and head.length != 0
-            self._discarded = 0
-            self.due_at(NEVER)
-            self.body_begins()
-            self._more(events[1:])
-            if self.ended:  # what the client said last is not the whole of a request
-                try:
-                    self.parser.eof()
-                except ProtocolError as error:
-                    self._break(error)
-        return exchange
+                self.parser.eof()
+            except ProtocolError as error:
+                self._break(error)
 
     def _is_granted(self, head: RequestHead) -> bool:
         """Whether a request that may have a body is served."""
@@ -250,20 +263,20 @@ class ServerConnection(PieceSupply, LingeringStream):
             return False
         limit = self._host.settings.max_body_size
         if limit is not None and (head.length > limit or self.parser.received > limit):
-            self._break(self._too_large(limit), head)
+            self._break(too_large(limit), head)
             return False
         return True
 
     def _more(self, events: list[Event]) -> None:
         """What has arrived of the body of the request under way."""
         exchange = self.exchange
+        limit = self._host.settings.max_body_size
         for event in events:
             if type(event) is bytes:
                 self._expecting = False
                 self.body_arrived(len(event))
-                limit = self._host.settings.max_body_size
                 if limit is not None and self.parser.received > limit:
-                    self._break(self._too_large(limit))
+                    self._break(too_large(limit))
                     return
                 if exchange is not None and exchange.body.error is None and not exchange.body.unwanted:
                     exchange.body.feed(event)
@@ -283,10 +296,6 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self._next()
         elif self._discarded > self._host.settings.drain_size:
             self.linger()
-
-    def _too_large(self, limit: int) -> LimitExceeded:
-        message = f"a request body of more than {limit} bytes"
-        return LimitExceeded(message, limit="max_body_size", maximum=limit, status=413)
 
     def _check_pipeline(self) -> None:
         if len(self.parser.leftover) > PIPELINE:
@@ -340,6 +349,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         if error is not None or not exchange.finished:
             self._failed(exchange, error or RuntimeError("the request was served without a whole response"))
         self.exchange = None
+        if self.parser.state is not _DONE:
+            exchange.body.drop()  # whoever still reads it
         if host.done is not None:
             self._tell(exchange)
         if self.phase is not SERVING:
@@ -360,7 +371,6 @@ class ServerConnection(PieceSupply, LingeringStream):
             # Otherwise the deadline of the request before stands; when it has come, `overdue` sees that there were others.
             return True
         # Nobody read the whole body.  A little is received, so that the connection can be used again.
-        exchange.body.drop()
         self.phase = DRAINING
         self.resume()
         self.due(host.settings.drain_time)
@@ -469,11 +479,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         elif self.exchange is not None and self.exchange.told is not None:
             self.exchange.told()
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the server is being closed."""
-        return self._host.stopping
-
     def cancel(self) -> None:
         """Do not wait for the handler any longer."""
         self._cancelled = True
@@ -495,11 +500,8 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._break(InvalidRequest("the body of the request took too long", status=408))
         elif phase is DRAINING:
             self.linger()
-        elif phase is LINGERING:
-            if self.written_by == NEVER:
-                self.close()
-            else:
-                self.due(self._host.settings.linger_time)  # it is still reading
+        else:
+            super().overdue(now)
 
     # -- what makes it a `Supply`: the body's side ---------------------------------------------------------------------
 
@@ -510,8 +512,3 @@ class ServerConnection(PieceSupply, LingeringStream):
         if self._expecting and (exchange is None or not exchange.begun):
             self._expecting = False
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def give_up(self) -> Awaitable[Any] | None:
-        """Nobody wants the rest of the body: it is received for nobody."""
-        self.resume()
-        return None

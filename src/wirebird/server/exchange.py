@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from yarl import URL
 
@@ -39,6 +39,11 @@ __all__ = ["Channel", "Exchange"]
 _connection_field = re.compile(rb"^connection:[ \t]*([^\r\n]*)\r\n", re.IGNORECASE | re.MULTILINE)
 _date_field = re.compile(rb"^date:", re.IGNORECASE | re.MULTILINE).search
 _server_field = re.compile(rb"^server:", re.IGNORECASE | re.MULTILINE).search
+
+
+# The lines of short bodies, ready.
+_COUNT: Final = 512
+_LENGTHS: Final = [b"Content-Length: %d\r\n" % size for size in range(_COUNT)]
 
 
 class Channel(Supply, Protocol):
@@ -188,6 +193,12 @@ class Exchange:
         """Whether nothing of the response has left, so that there can be another."""
         return not self.finished and (not self.begun or bool(self._head))
 
+    def restart(self) -> None:
+        """Forget the response of which nothing has left."""
+        self.begun = self.finished = False
+        self._head = b""
+        self._writer = None
+
     # -- a small response ----------------------------------------------------------------------------------------------
 
     def respond(self, status: int, head: bytes, body: bytes, stamp: bytes | None = None) -> None:
@@ -207,17 +218,20 @@ class Exchange:
         self.status = status
         self.begun = self.finished = True
         size = len(body)
+        line = _LENGTHS[size] if size < _COUNT else b"Content-Length: %d\r\n" % size
+        if stamp is None:
+            stamp = connection.stamp()
         if self.head.method == b"HEAD":
-            wire = b"%bContent-Length: %d\r\n%b\r\n" % (head, size, connection.stamp() if stamp is None else stamp)
+            wire = b"".join((head, line, stamp, b"\r\n"))
         else:
             self.sent = size
-            wire = b"%bContent-Length: %d\r\n%b\r\n%b" % (head, size, connection.stamp() if stamp is None else stamp, body)
+            wire = b"".join((head, line, stamp, b"\r\n", body))
         connection.write(wire)
 
     # -- any response --------------------------------------------------------------------------------------------------
 
-    async def begin(self, head: ResponseHead, size: int | None) -> None:
-        """The head of the response; `size` is the length of its body, None if unknown.
+    async def begin(self, head: ResponseHead, size: int | None, stamp: bytes | None = None) -> None:
+        """The head of the response; `size` is the length of its body, None if unknown, and `stamp` as for `respond`.
 
         Raises `InvalidResponse` for a head with two framings, `UsageError` where the size is not the one that it promises.
         """
@@ -237,8 +251,9 @@ class Exchange:
             block += b"Connection: %bclose\r\n" % kept
         elif kept or not request.minor:
             block += b"Connection: %bkeep-alive\r\n" % kept
-        stamp = self.connection.stamp()
-        if _date_field(block) or _server_field(block):
+        if stamp is None:
+            stamp = self.connection.stamp()
+        if stamp and (_date_field(block) or _server_field(block)):
             lines = stamp.splitlines(keepends=True)
             stamp = b"".join(lines[index] for index, there in enumerate((_date_field, _server_field)) if not there(block))
         self._head = b"HTTP/1.1%b%b%b\r\n" % (
@@ -313,7 +328,8 @@ class Exchange:
     def upgrade(self, head: bytes) -> bytes:
         """Answer 101 with this whole head: the connection is the caller's, and so is what has arrived behind the request.
 
-        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left.
+        Raises `UsageError` if the response has begun already, `ConnectionLost` if the client has left, and `InvalidRequest` if
+        the request has a body that is not read yet.
         """
         if self.begun:
             raise UsageError("the response has begun already")

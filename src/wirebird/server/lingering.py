@@ -12,10 +12,11 @@ knows, and waits for when it is closed.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ConnectionLost, LimitExceeded, WirebirdError
+from ..errors import ConnectionLost, InvalidRequest, LimitExceeded, WirebirdError
 from ..net.timeouts import NEVER
 from ..protocol.http1_events import State
 from ..protocol.http1_parser import Parser
@@ -27,7 +28,10 @@ from .peer import peer_of
 if TYPE_CHECKING:
     from ..net.websocket import WebSocket
 
-__all__ = ["LingeringStream"]
+__all__ = ["GOODBYE", "LingeringStream"]
+
+# How long a TLS client may take to say goodbye when everything has been sent to it, seconds.
+GOODBYE: Final = 1.0
 
 LINGERING, GONE = Phase.LINGERING, Phase.GONE
 
@@ -61,6 +65,11 @@ class LingeringStream(PacedStream):
         if self.paused and self.transport is not None and not self.transport.is_closing():
             self.paused = False
             self.transport.resume_reading()
+
+    def give_up(self) -> Awaitable[Any] | None:
+        """Nobody wants the rest of the body: it is received for nobody."""
+        self.resume()
+        return None
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
@@ -139,22 +148,43 @@ class LingeringStream(PacedStream):
     def close(self) -> None:
         """Close, once everything is sent."""
         self.phase = GONE
-        self.read_by = NEVER
         self.must_take_the_rest()
-        self.due_at(NEVER)
         self.shut()
+        self.due(GOODBYE)
 
     def break_off(self) -> None:
         """Close at once."""
         self.phase = GONE
         self.abort()
 
+    def overdue(self, now: float) -> None:
+        """The end takes too long."""
+        if self.phase is LINGERING and self.written_by == NEVER:
+            self.close()
+        elif self.phase is LINGERING:
+            self.due(self._host.settings.linger_time)  # it is still reading
+        elif self.untaken():
+            self.due(GOODBYE)
+        else:
+            self.abort()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is being closed."""
+        return self._host.stopping
+
     # -- another protocol ----------------------------------------------------------------------------------------------
 
     def release(self) -> bytes:
-        """Give the transport away to another protocol, with what has arrived for it.  Raises `ConnectionLost` if it is gone."""
-        if self.is_going():
+        """Give the transport away to another protocol, with what has arrived for it.
+
+        Raises `ConnectionLost` if it is gone, or the client has closed its side: the other protocol would not be told any more.
+        Raises `InvalidRequest` if the body of the request is not all here yet.
+        """
+        if self.is_going() or self.ended:
             raise self.broken()
+        if self.parser.state is not State.DONE:
+            raise InvalidRequest("an upgrade behind which the request goes on (RFC 9110 7.8)", peer=self.peer)
         self.phase = GONE
         self.forget_deadlines()
         self._host.connections.discard(self)

@@ -133,16 +133,16 @@ class PacedStream(Stream):
 
     def must_take_the_rest(self) -> None:
         """Nothing more will be written, and what was has a limit of time as well."""
-        if self.transport is not None and self.written_by == NEVER and self.transport.get_write_buffer_size():
+        if self.written_by == NEVER and self.untaken():
             self._must_take()
 
     def _must_take(self) -> None:
-        self._outstanding = self._untaken()
+        self._outstanding = self.untaken()
         limit = self._host.settings.write_timeout
         self.written_by = NEVER if limit is None else monotonic() + limit
         self.due_at(self.read_by)
 
-    def _untaken(self) -> int:
+    def untaken(self) -> int:
         """Bytes that the client has not acknowledged, as far as can be known."""
         transport = self.transport
         if transport is None:
@@ -159,7 +159,7 @@ class PacedStream(Stream):
     def _is_taking(self) -> bool:
         """Whether the client has taken enough since it was last looked at; if so, it has as much time again."""
         settings = self._host.settings
-        left = self._untaken()
+        left = self.untaken()
         taken = self._outstanding - left
         enough = 1.0 if settings.min_rate is None else settings.min_rate * (settings.write_timeout or 0.0)
         if taken < min(enough, self._outstanding):

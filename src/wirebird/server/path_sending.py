@@ -47,10 +47,7 @@ async def send_path(exchange: Exchange, start: Start, path: str) -> None:
         await exchange.begin(start.head, count)
         if not exchange.has_body():
             return
-        at = 0
-        send_file = getattr(exchange, "send_file", None)
-        if send_file is not None and count:
-            at = await send_file(file, 0, count)
+        at = await exchange.send_file(file, 0, count)
         while at < count:
             working = in_thread(None, _read, file, at, min(_CHUNK, count - at))
             piece = await asyncio.shield(working)

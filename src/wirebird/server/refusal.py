@@ -20,7 +20,7 @@ from ..errors import (
 )
 from ..models.message import RequestHead
 
-__all__ = ["NOBODY", "is_of_client", "refusal", "status_of"]
+__all__ = ["NOBODY", "is_of_client", "refusal", "status_of", "too_large"]
 
 # The head of what is no request.
 NOBODY: Final = RequestHead(b"", b"", 1, b"", 0, 0, False, b"", False, b"")
@@ -40,6 +40,12 @@ def refusal(status: int, said: str = "") -> tuple[bytes, bytes]:
     if status == 503:
         head += _RETRY_AFTER
     return head, f"{status} {said or phrase}\n".encode("utf-8", "replace")
+
+
+def too_large(limit: int) -> LimitExceeded:
+    """What becomes of a request whose body is of more than `limit` bytes."""
+    message = f"a request body of more than {limit} bytes"
+    return LimitExceeded(message, limit="max_body_size", maximum=limit, status=413)
 
 
 def status_of(error: BaseException) -> int:

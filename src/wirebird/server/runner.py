@@ -130,6 +130,7 @@ def serve(
     if workers > 1 and sys.platform == "win32":
         raise UsageError("workers must be 1 where there is no fork", argument="workers")
     chosen = list(places) or [Place()]
+    _raise_open_files()
     with ExitStack() as opened:
         bound: list[tuple[_socket.socket, _ssl.SSLContext | None]] = []
         for place in chosen:
@@ -155,6 +156,17 @@ def serve(
             return Workers(work, workers, grace, close).run(lambda: ready(names) if ready is not None else None)
         work(None, (lambda: ready(names)) if ready is not None else None)
     return 0
+
+
+def _raise_open_files() -> None:
+    """Have as many files open as the system allows: its first limit is for programs that still use `select`."""
+    try:
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ImportError, OSError, ValueError):
+        pass  # then it is as it is
 
 
 def _close(sock: _socket.socket, place: Place) -> None:

@@ -33,8 +33,11 @@ from .settings import Settings
 
 __all__ = ["Served", "Server"]
 
-# How long a TLS peer may take to say goodbye, and the last bytes to leave, when the server is closed, seconds.
+# How long the last bytes may take to leave when the server is closed, seconds.
 _GOODBYE: Final = 1.0
+
+# asyncio's own limit for the end of TLS counts from the close, however much there is still to send: a day is none, seconds.
+_UNHURRIED: Final = 86400.0
 
 # Above `max_connections`, as many more are told so before they are closed; those beyond are not.
 _TOLD: Final = 1024
@@ -194,19 +197,17 @@ class Server:
         if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
             raise UsageError(f"ssl must be an ssl.SSLContext, not {ssl!r}", argument="ssl")
         self.stopping = False
-        if self._loop is None:
-            self._loop = loop
-            self.watch = Watch(loop, lambda: self.connections)
+        self._bind(loop)
         await self.start()
         tls: dict[str, Any] = {}
         if ssl is not None:
             tls = {
                 "ssl": ssl,
                 "ssl_handshake_timeout": self.settings.header_timeout or 60.0,
-                "ssl_shutdown_timeout": _GOODBYE,
+                "ssl_shutdown_timeout": _UNHURRIED,
             }
         if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
-            listener = await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
+            listener = await self._listen_unix(loop, sock, backlog, tls)
         elif sock is not None:  # asyncio's other method would remove the path, which may be that of other processes too
             listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)
         elif path is not None:
@@ -217,6 +218,27 @@ class Server:
         self._listeners.append(listener)
         self._tls[listener] = tls
         return [one.getsockname() for one in listener.sockets]
+
+    def connection(self) -> ServerConnection:
+        """A protocol for a connection that somebody else accepts, say `loop.create_server`; the application is not started."""
+        self._bind(asyncio.get_running_loop())
+        return self._accept()
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is None:
+            self._loop = loop
+            self.watch = Watch(loop, lambda: self.connections)
+
+    async def _listen_unix(
+        self, loop: asyncio.AbstractEventLoop, sock: _socket.socket, backlog: int, tls: dict[str, Any]
+    ) -> asyncio.Server:
+        """Listen with another loop than asyncio's on a Unix socket whose path is not ours to remove."""
+        try:
+            return await loop.create_unix_server(  # type: ignore[call-arg]
+                self._accept, sock=sock, backlog=backlog, cleanup_socket=False, **tls
+            )
+        except TypeError:  # it knows no such argument, and does not remove it
+            return await loop.create_unix_server(self._accept, sock=sock, backlog=backlog, **tls)
 
     def _accept(self) -> ServerConnection:
         loop: asyncio.AbstractEventLoop = self._loop  # type: ignore[assignment]

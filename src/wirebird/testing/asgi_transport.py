@@ -96,7 +96,7 @@ class ASGITransport:
         where = request.destination
         scope = asgi_scope(
             "http",
-            method=request.method.upper(),
+            method=request.method,
             target=read.target,
             minor=1,
             scheme=where.scheme,

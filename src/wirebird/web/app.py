@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from ..errors import InvalidRequest, UsageError
 from ..models.numbers import check_count
 from ..pipeline import compose
+from ..server.refusal import is_of_client
 from .exceptions import HTTPException, HTTPSystemError
 from .keys import AppKey
 from .request import Request
@@ -20,6 +21,7 @@ from .routing import Handler, MatchInfo, Router, route_path
 from .signals import Signal
 
 if TYPE_CHECKING:
+    from ..server.asgi_messages import Receive, Scope, Send
     from ..server.exchange import Exchange
     from ..server.server import Server
 
@@ -189,14 +191,31 @@ class Application(MutableMapping[Any, Any]):
             if type(response) is not Response and not isinstance(response, StreamResponse):
                 raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
             await response.deliver(request)
+        except Exception as error:
+            if self.debug and not is_of_client(error, exchange.peer):
+                from .error_page import answer_failure
+
+                await answer_failure(request, error)
+            raise  # to be logged, and answered if it was not
         finally:
             if request.form is not None:
                 await request.form.close()
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Be an ASGI 3 application: `http`, `websocket` and `lifespan`, under any server for those.
+
+        A server that knows no lifespan does not start it: then nothing of `on_startup` and `cleanup_ctx` happens.  Raises what
+        `serve` raises, and `UsageError` for a scope of another type.
+        """
+        from .asgi import answer
+
+        await answer(self, scope, receive, send)
+
     async def prepare_response(self, request: Request, response: StreamResponse) -> None:
         """Tell those who want to hear of it, of this application and those above."""
         if self.prepares:
-            for app in request.match_info.apps:
+            match: MatchInfo | None = getattr(request, "match_info", None)  # there is none for a path that is no path
+            for app in match.apps if match is not None else (self,):
                 await app.on_response_prepare.send(request, response)
 
     # -- start and end -------------------------------------------------------------------------------------------------

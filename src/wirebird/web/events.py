@@ -21,7 +21,7 @@ from __future__ import annotations
 import json as _json
 from asyncio import AbstractEventLoop, Task, TimerHandle, get_running_loop
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..errors import ConnectionLost, UsageError
 from ..models.headers import HeadersLike
@@ -99,6 +99,7 @@ class EventStreamResponse(StreamResponse):
             raise HTTPServiceUnavailable(headers={"Retry-After": "1"})
         self.last_event_id = request.headers.get("last-event-id", "")
         self._loop = get_running_loop()
+        self._length = self.coding = None  # whatever a middleware thought
         await super().prepare(request)
         if not exchange.has_body():  # HEAD
             self._closed = True
@@ -107,10 +108,20 @@ class EventStreamResponse(StreamResponse):
         self._left = exchange.left
         exchange.left = self._on_left
         exchange.told = self._on_told
+        if request.exchange.stopping:  # since we looked
+            self._on_told()
         self._sent_at = self._loop.time()
-        if self._heartbeat is not None:
+        if self._heartbeat is not None and not self._closed:
             self._timer = self._loop.call_later(self._heartbeat, self._beat)
         await self._send(b"" if self._retry is None else encode_event(None, retry=self._retry))
+
+    def enable_compression(self, force: str | None = None, *, level: int | None = None) -> NoReturn:
+        """Raises `RuntimeError`: an event must not wait for others to be compressed with."""
+        raise RuntimeError("an event stream is not compressed")
+
+    async def write(self, data: object) -> NoReturn:
+        """Raises `RuntimeError`: use `send`, which keeps events whole."""
+        raise RuntimeError("an event stream has events and no other body: use send")
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -178,8 +189,10 @@ class EventStreamResponse(StreamResponse):
         """End it; idempotent."""
         if self._request is not None and self._request.exchange.finished:  # cut short
             self.eof_sent = True
+        if data:
+            raise RuntimeError("an event stream has events and no other body: use send")
         try:
-            await super().write_eof(data)
+            await super().write_eof()
         finally:
             self._stop()
 

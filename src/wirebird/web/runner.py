@@ -11,10 +11,10 @@ await runner.cleanup()
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket as _socket
 import ssl as _ssl
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
@@ -24,6 +24,7 @@ from yarl import URL
 
 from ..errors import UsageError
 from ..models.numbers import check_number
+from ..server.access_log import AccessLog
 from ..server.server import Served, Server
 from ..server.settings import Settings
 from .app import Application
@@ -38,6 +39,7 @@ __all__ = [
     "SockSite",
     "TCPSite",
     "UnixSite",
+    "as_access_log",
     "name_of",
 ]
 
@@ -61,7 +63,7 @@ class ServerRunner:
     settings          what a client is granted, `Settings`
     shutdown_timeout  how long requests under way may take at the end, seconds, 60
     handle_signals    have SIGINT and SIGTERM raise `GracefulExit` in the loop
-    on_done           called with each exchange that is over
+    access_log        an `AccessLog`, or where one goes: a `logging.Logger`, or True for the logger `wirebird.access`
 
     `server` is the `Server` between `setup` and `cleanup`, None else.  Raises `UsageError` for a bad argument.
     """
@@ -73,7 +75,7 @@ class ServerRunner:
         settings: Settings | None = None,
         shutdown_timeout: float = 60.0,
         handle_signals: bool = False,
-        on_done: Callable[[Any], None] | None = None,
+        access_log: AccessLog | logging.Logger | bool | None = None,
     ) -> None:
         check_number("shutdown_timeout", shutdown_timeout, "seconds")
         if not callable(getattr(app, "serve", None)):
@@ -83,7 +85,7 @@ class ServerRunner:
         self._settings = settings
         self._shutdown_timeout = shutdown_timeout
         self._handle_signals = handle_signals
-        self._on_done = on_done
+        self._access_log = as_access_log(access_log)
         self._sites: list[Site] = []
 
     def __repr__(self) -> str:
@@ -108,7 +110,7 @@ class ServerRunner:
         """Start the application.  Raises what that raises."""
         if self.server is not None:
             raise RuntimeError(f"{self!r} was set up already")
-        server = Server(self._app, self._settings, on_done=self._on_done)
+        server = self._make_server()
         if self._handle_signals:
             loop = asyncio.get_running_loop()
             for number in SIGNALS:
@@ -116,6 +118,9 @@ class ServerRunner:
                     loop.add_signal_handler(number, _raise_graceful_exit)
         await server.start()
         self.server = server
+
+    def _make_server(self) -> Server:
+        return Server(self._app, self._settings, on_done=self._access_log)
 
     async def shutdown(self) -> None:
         """Tell the application that the end is near; `cleanup` does so too."""
@@ -166,14 +171,14 @@ class AppRunner(ServerRunner):
         shutdown_timeout: float = 60.0,
         handle_signals: bool = False,
         keepalive_timeout: float | None = None,
-        on_done: Callable[[Any], None] | None = None,
+        access_log: AccessLog | logging.Logger | bool | None = None,
     ) -> None:
         if not isinstance(app, Application):
             raise UsageError(f"app must be a web.Application, not {app!r}", argument="app")
         if keepalive_timeout is not None:
             settings = replace(settings or Settings(), keepalive_timeout=keepalive_timeout)
         super().__init__(
-            app, settings=settings, shutdown_timeout=shutdown_timeout, handle_signals=handle_signals, on_done=on_done
+            app, settings=settings, shutdown_timeout=shutdown_timeout, handle_signals=handle_signals, access_log=access_log
         )
 
     async def shutdown(self) -> None:
@@ -307,6 +312,15 @@ class SockSite(Site):
 
     def _where(self) -> dict[str, Any]:
         return {"sock": self._sock}
+
+
+def as_access_log(given: AccessLog | logging.Logger | bool | None, format: str = "combined") -> AccessLog | None:
+    """The access log that is meant: one that is there, or one of that format for a logger."""
+    if given is None or given is False:
+        return None
+    if isinstance(given, AccessLog):
+        return given
+    return AccessLog(format, logger=None if given is True else given)  # type: ignore[arg-type]
 
 
 def name_of(address: Any, scheme: str) -> str:

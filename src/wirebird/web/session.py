@@ -114,6 +114,11 @@ class Session(MutableMapping[str, Any]):
         """Whether what it was named by before is to be forgotten."""
         return self._renewed
 
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the head of a response was sent with it."""
+        return self._sealed
+
     def seal(self) -> None:
         """It was saved, or did not have to be."""
         self._sealed = True

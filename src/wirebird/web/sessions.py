@@ -96,11 +96,13 @@ def _storage_of(request: Request) -> Storage:
 
 
 async def _save(request: Request, response: StreamResponse, session: Session, storage: Storage) -> None:
+    add_vary(response.headers, "Cookie")
+    if session.is_sealed:  # an earlier response was, which could not be sent
+        return
     saved = await storage.save(request, response, session)
     session.seal()
-    headers = response.headers
-    add_vary(headers, "Cookie")
     if saved:
+        headers = response.headers
         directives = {one for value in headers.get_list("cache-control") for one in split_list(value)}
         if "private" not in directives and "no-store" not in directives:
             headers["Cache-Control"] = "no-store"

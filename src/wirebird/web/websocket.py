@@ -261,6 +261,10 @@ class WebSocketResponse(StreamResponse):
         """
         await self.websocket.close(code, reason)
 
+    def enable_compression(self, force: str | None = None, *, level: int | None = None) -> NoReturn:
+        """There is no body: raises `RuntimeError`.  Messages are compressed by `compression`."""
+        raise RuntimeError("a WebSocket has messages and no body: say compression=True")
+
     async def write(self, data: object) -> NoReturn:
         """There is no body: raises `RuntimeError`."""
         raise RuntimeError("a WebSocket has messages and no body: use send_str or send_bytes")

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, Final
 
 from ...errors import ConnectionLost, ProtocolError
@@ -19,13 +22,15 @@ from ...models.redaction import hidden_field, hidden_params, read_hide
 from ...server.asgi_conversation import tells_of_leaving
 from ...server.exchange import Exchange
 from ...server.server import Served, Server
-from ..loading import without_caller
+from ...web.error_page import failure_text
+from ...web.failures import Failure
+from ..loading import folder_app, without_caller
 from . import pages
+from .failures import failures_of
 from .guard import Guard
 from .live import LivePages
 from .records import Record, Records
 from .route_table import list_routes
-from .tracebacks import Failure, explain
 from .watched import WatchedExchange
 
 __all__ = ["PREFIX", "DevApp"]
@@ -53,16 +58,24 @@ class DevApp:
     found    the application itself, whose routes are shown
     broken   why there is no application: then every request is told
     guard    whom it answers
+    folders  what is served besides: folders, by the prefix of their paths
     """
 
     def __init__(
-        self, inner: Served | None, found: Any = None, *, broken: list[Failure] | None = None, guard: Guard | None = None
+        self,
+        inner: Served | None,
+        found: Any = None,
+        *,
+        broken: list[Failure] | None = None,
+        guard: Guard | None = None,
+        folders: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         self.inner = inner
         self.broken = broken or []
         self.live = LivePages()
         self.records = Records()
         self._found = found
+        self._folders: dict[str, Served] = {f"{prefix}/": folder_app(path, prefix) for prefix, path in folders.items()}
         self._guard = guard or Guard()
         self._hidden = read_hide(True)
 
@@ -75,7 +88,7 @@ class DevApp:
         except Exception as error:
             trace = type(error), error, without_caller(error.__traceback__)
             _log.error("the application did not start: %s", error, exc_info=trace)
-            self.inner, self.broken = None, explain(error)
+            self.inner, self.broken = None, failures_of(error)
 
     async def shutdown(self, grace: float) -> None:
         """End the application."""
@@ -117,11 +130,11 @@ class DevApp:
         script = pages.script(self.live.name).encode() if looks else b""
         watched = WatchedExchange(exchange, record, script, looks)
         try:
-            await self.inner.serve(watched)  # type: ignore[union-attr, arg-type]
+            await self._for(target).serve(watched)  # type: ignore[arg-type]
         except Exception as error:
             if isinstance(error, ProtocolError | ConnectionLost) or tells_of_leaving(error):
                 raise  # the client's fault, and the server knows what to say
-            record.failures = explain(error)
+            record.failures = failures_of(error)
             if not looks or not watched.is_unsent():
                 raise
             trace = type(error), error, without_caller(error.__traceback__)
@@ -134,6 +147,13 @@ class DevApp:
             record.answer = [(name, hidden_field(name, value, self._hidden)) for name, value in record.answer]
             if record.end_at is None:
                 record.end_at = monotonic() - exchange.began
+
+    def _for(self, target: str) -> Served:
+        """Who serves it."""
+        for prefix, folder in self._folders.items():
+            if target.startswith(prefix):
+                return folder
+        return self.inner  # type: ignore[return-value]
 
     def _shown(self, head: RequestHead) -> list[tuple[str, str]]:
         return [(name, hidden_field(name, value, self._hidden)) for name, value in head.fields.items()]
@@ -166,7 +186,7 @@ class DevApp:
         elif "text/html" in exchange.head.fields.get("accept", ""):
             self._answer(exchange, 500, "html", pages.failure(failures, record, self.live.name))
         else:
-            self._answer(exchange, 500, "txt", pages.failure_text(failures))
+            self._answer(exchange, 500, "txt", failure_text(failures))
 
     def _answer(self, exchange: Exchange, status: int, kind: str, text: str) -> None:
         head = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n" % (

@@ -14,12 +14,12 @@ from typing import Any, Final
 from ...server.exchange import Exchange
 from ...server.runner import run
 from ...server.server import Served, Server
-from ..launch import Launch, loop_factory, start_logging
-from ..loading import LoadError, Target, report
-from ..serve import load, read_launch
+from ...web.failures import Failure
+from ..launch import Launch, loop_factory, read_launch, start_logging
+from ..loading import LoadError, Target, load, report
 from .app import PREFIX, DevApp
+from .failures import failures_of
 from .guard import Guard
-from .tracebacks import Failure, explain
 
 __all__ = ["main"]
 
@@ -87,21 +87,22 @@ class DevProcess:
     async def _wrapped(self) -> Served:
         """The application with what belongs around it; without one, the reason."""
         guard = Guard([*self._options["allow_host"], *self._options["serve"]["host"]])
+        folders = {prefix: Path(path) for prefix, path in self._options["folders"].items()}
         crashed = self._options["crashed"]
         if crashed:
-            self._app = DevApp(None, broken=[Failure("No process", crashed, "", [], crashed)], guard=guard)
+            self._app = DevApp(None, broken=[Failure("No process", crashed, "", [])], guard=guard, folders=folders)
             return self._app
         try:
             served = await self._load()
         except LoadError as error:
             report(error)
             if error.__cause__ is not None:
-                broken = explain(error.__cause__)
+                broken = failures_of(error.__cause__)
             else:
-                broken = [Failure("There is nothing to serve", str(error), "", [], str(error))]
-            self._app = DevApp(None, broken=broken, guard=guard)
+                broken = [Failure("There is nothing to serve", str(error), "", [])]
+            self._app = DevApp(None, broken=broken, guard=guard, folders=folders)
         else:
-            self._app = DevApp(served, getattr(served, "application", served), guard=guard)
+            self._app = DevApp(served, getattr(served, "application", served), guard=guard, folders=folders)
         return self._app
 
     # -- the parent ----------------------------------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket as _socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,9 @@ from typing import Any
 import click
 
 from ...web.runner import name_of
-from ..launch import LOG_LEVELS, Launch, complain
+from ..launch import LOG_LEVELS, Launch, complain, read_launch
 from ..loading import LoadError, Target, read_target
 from ..places import describe_failure
-from ..serve import read_launch
 from .app import PREFIX
 from .supervisor import Supervisor, missing_watcher
 
@@ -41,6 +41,12 @@ _DEFAULTS: dict[str, Any] = {
 @click.option("--ssl-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A certificate chain, PEM.")
 @click.option("--ssl-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, if not in the same file.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A name, besides localhost, that is answered; may be repeated.")
+@click.option(
+    "--static",
+    multiple=True,
+    metavar="PREFIX=FOLDER",
+    help="Serve a folder as well, as another server may do in production; may be repeated.",
+)
 @click.option(
     "--watch",
     multiple=True,
@@ -88,6 +94,7 @@ def supervise(target: Target, options: dict[str, Any], *, plain: bool) -> int:
         return 1
     try:
         launch = read_launch(options)
+        read_folders(options.get("static", ()))
     except ValueError as error:
         complain(str(error))
         return 2
@@ -108,10 +115,13 @@ def supervise(target: Target, options: dict[str, Any], *, plain: bool) -> int:
 def _supervisor(
     target: Target, options: dict[str, Any], launch: Launch, socks: Sequence[_socket.socket], *, plain: bool
 ) -> Supervisor:
-    roots = list(dict.fromkeys([target.folder, *(path.resolve() for path in options.get("watch", ()))]))
+    folders = read_folders(options.get("static", ()))
+    watched = [*(path.resolve() for path in options.get("watch", ())), *(Path(path) for path in folders.values())]
+    roots = list(dict.fromkeys([target.folder, *watched]))
     told: dict[str, Any] = {
         "plain": plain,
         "target": [str(target.folder), target.module, target.name],
+        "folders": folders,
         "allow_host": list(options.get("allow_host", ())),
         "serve": {
             name: str(value) if isinstance(value, Path) else value for name, value in options.items() if name not in _PARENTS
@@ -140,10 +150,21 @@ def _supervisor(
     )
 
 
+def read_folders(given: Iterable[str]) -> dict[str, str]:
+    """The folders of `--static`, by their prefix.  Raises `ValueError` for what is none."""
+    folders = {}
+    for text in given:
+        prefix, equals, path = text.partition("=")
+        if not equals or not re.fullmatch(r"(?:/[A-Za-z0-9_][A-Za-z0-9._~-]*)+/?", prefix) or not Path(path).is_dir():
+            raise ValueError(f"--static {text}: this is not /prefix=folder")
+        folders[prefix.rstrip("/")] = str(Path(path).resolve())
+    return folders
+
+
 def is_open(sock: _socket.socket) -> bool:
     """Whether other machines may reach it."""
     address = sock.getsockname()
     return isinstance(address, tuple) and not ip_address(address[0].partition("%")[0]).is_loopback
 
 
-_PARENTS = frozenset({"target", "app_dir", "watch", "ignore", "also", "allow_host", "reload"})
+_PARENTS = frozenset({"target", "app_dir", "watch", "ignore", "also", "static", "allow_host", "reload"})
