@@ -17,7 +17,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConnectionLost, InvalidRequest, LimitExceeded, WirebirdError
-from ..net.timeouts import NEVER
 from ..protocol.http1_events import State
 from ..protocol.http1_parser import Parser
 from .file_sending import FileSending, can_send_files
@@ -42,10 +41,11 @@ class LingeringStream(PacedStream):
     `ended` says that the client sends no more, `paused` that the socket is left alone.
     """
 
-    __slots__ = ("ended", "parser", "paused", "phase", "secure")
+    __slots__ = ("_is_sent", "ended", "parser", "paused", "phase", "secure")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
         super().__init__(loop, host)
+        self._is_sent = False  # everything, for as far as was seen at the end
         self.ended = False
         self.parser = Parser(server=True, limits=host.settings.limits)
         self.paused = False
@@ -159,11 +159,16 @@ class LingeringStream(PacedStream):
 
     def overdue(self, now: float) -> None:
         """The end takes too long."""
-        if self.phase is LINGERING and self.written_by == NEVER:
+        if self.phase is LINGERING and not self.untaken():
             self.close()
         elif self.phase is LINGERING:
             self.due(self._host.settings.linger_time)  # it is still reading
         elif self.untaken():
+            self._is_sent = False
+            self.due(GOODBYE)
+        elif not self._is_sent:
+            # Not at the first look that finds nothing: between the layers of TLS there may be something that is not counted.
+            self._is_sent = True
             self.due(GOODBYE)
         else:
             self.abort()
