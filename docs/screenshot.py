@@ -40,7 +40,7 @@ async def main(folder: Path, url: str) -> None:
     """Take the picture."""
     async with Browser(folder / "browser") as browser:
         page = await browser.open(url + "/items/stamp", width=960, height=640)
-        await page.until("document.querySelector('h1.bad') && document.readyState === 'complete'")
+        await page.until("document.querySelector('.failure h1') && document.readyState === 'complete'")
         await page.until("[...document.styleSheets].length > 0")
         (ROOT / "docs" / "images" / "dev.png").write_bytes(await page.picture())
 

@@ -70,10 +70,10 @@ def test_the_page_shows_each_change(tmp_path: Path) -> None:
 
             # What cannot be imported, and what raises, is shown, until it is put right.
             change(folder / "app.py", "word = ", "word == ")
-            await page.until("document.querySelector('h1.bad')?.textContent === 'NameError'")
+            await page.until("document.querySelector('.failure h1')?.textContent === 'NameError'")
             assert "page" in await page.value("document.querySelector('details[open] summary').textContent")
             change(folder / "app.py", "from wirebird import web", "from wirebird import wub")
-            await page.until("document.querySelector('h1.bad')?.textContent === 'ImportError'")
+            await page.until("document.querySelector('.failure h1')?.textContent === 'ImportError'")
             change(folder / "app.py", "word == ", "word = ")
             change(folder / "app.py", "from wirebird import wub", "from wirebird import web")
             await page.until("document.querySelector('#word')?.textContent === 'second'")

@@ -164,6 +164,23 @@ def test_a_path_that_is_none_is_told_to_those_who_listen() -> None:
     assert told == [400]
 
 
+def test_the_same_behind_an_asgi_server() -> None:
+    app = web.Application(debug=True)
+    app.add_routes([web.get("/x", fails)])
+
+    async def guest(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    async def main() -> None:
+        async with TestServer(guest) as server:
+            answer = await ask(server, request(HTML))
+            assert answer.status == 500
+            assert "<h1>ValueError</h1>" in answer.text
+        assert [type(error) for error in server.errors] == [ValueError]
+
+    run(main)
+
+
 def test_a_page_with_more_on_it() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         try:

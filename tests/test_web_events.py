@@ -18,6 +18,8 @@ from web_wire import Line, ask, line
 from wirebird import ServerEvent, web
 from wirebird.errors import ConnectionLost, UsageError
 from wirebird.protocol.sse import EventParser, encode_comment, encode_event
+from wirebird.server.server import Server
+from wirebird.server.settings import Settings
 from wirebird.testing import TestServer
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
@@ -54,7 +56,8 @@ async def raw(server: TestServer) -> AsyncIterator[Line]:
 
 
 def quiet(caplog: pytest.LogCaptureFixture) -> bool:
-    return not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    """Whether nobody was told of anything; asyncio complains of slow machines."""
+    return not [one for one in caplog.records if one.levelno >= logging.WARNING and one.name.startswith("wirebird")]
 
 
 # -- the format --------------------------------------------------------------------------------------------------------------
@@ -302,6 +305,105 @@ def test_a_reader_that_leaves(loop: str, cancel: bool, caplog: pytest.LogCapture
 
     run(main, loop)
     assert seen == [(asyncio.CancelledError if cancel else ConnectionLost, True)]
+    assert quiet(caplog)
+
+
+def test_a_reader_that_leaves_an_asgi_server(caplog: pytest.LogCaptureFixture) -> None:
+    over = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        events = web.EventStreamResponse()
+        await events.prepare(request)
+        await events.send("here")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.set()
+        return events
+
+    app = web.Application()
+    app.add_routes([web.get("/", handler)])
+
+    async def guest(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+
+    async def main() -> None:
+        async with TestServer(guest) as server:
+            async with raw(server) as wire:
+                await wire.reader.readuntil(b"here")
+            async with asyncio.timeout(5):
+                await over.wait()
+        assert server.errors == []
+
+    run(main)
+    assert quiet(caplog)
+
+
+def test_a_handler_is_cancelled_once() -> None:
+    """Also where the server cancels those whose client has left: what they put away is not broken off."""
+    seen: list[str] = []
+    over = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        events = web.EventStreamResponse()
+        await events.prepare(request)
+        await events.send("here")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            seen.append("put away")
+            over.set()
+        return events
+
+    async def main() -> None:
+        app = web.Application()
+        app.add_routes([web.get("/", handler)])
+        server = Server(app, Settings(cancel_on_disconnect=True))
+        port = (await server.listen())[0][1]
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET)
+            await reader.readuntil(b"here")
+            writer.transport.abort()
+            async with asyncio.timeout(5):
+                await over.wait()
+        finally:
+            await server.close(1)
+
+    run(main)
+    assert seen == ["put away"]
+
+
+def test_a_client_that_leaves_before_the_stream_begins(caplog: pytest.LogCaptureFixture) -> None:
+    begun, left, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        begun.set()
+        await left.wait()
+        try:
+            events = web.EventStreamResponse(heartbeat=0.05)
+            await events.prepare(request)
+            await asyncio.Event().wait()
+            return events
+        finally:
+            over.set()
+
+    async def main() -> None:
+        app = web.Application()
+        app.add_routes([web.get("/", handler)])
+        async with TestServer(app) as server:
+            async with line(server) as wire:
+                await wire.send(GET)
+                await begun.wait()
+                wire.writer.transport.abort()
+            left.set()
+            async with asyncio.timeout(5):
+                await over.wait()
+        assert server.errors == []
+
+    run(main)
     assert quiet(caplog)
 
 

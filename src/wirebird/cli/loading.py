@@ -247,11 +247,11 @@ def own_traceback(error: BaseException) -> str:
 
 
 def without_caller(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback that begins in the application's code, all of it if there is none."""
+    """The part of a traceback that begins in the application's code, None if there is none."""
     at = trace
     while at is not None:
         name = at.tb_frame.f_code.co_filename
         if not name.startswith(_CALLERS) and not name.endswith("importlib/__init__.py"):
             return at
         at = at.tb_next
-    return trace
+    return None

@@ -83,6 +83,7 @@ class Conversation:
         "_lost",
         "_more",
         "_start",
+        "_told",
         "_trailers",
         "carrier",
         "fault",
@@ -97,6 +98,7 @@ class Conversation:
         self.fault: ApplicationError | None = None
         self._gone = False  # what `receive` says
         self._lost = False  # what `send` says
+        self._told = False  # whether `receive` has said it
         self._event: asyncio.Event | None = None  # set when it is gone, if somebody waits for that
         self._more = True
         self._start: Start | None = None
@@ -118,6 +120,8 @@ class Conversation:
             raise self.fault
         if self._lost or self.state is DONE:
             return
+        if self._told:
+            raise ConnectionLost("the client has left", phase="sending the response")
         if self.state <= FIRST_BODY:
             raise ApplicationError("the application returned without a response")
         raise ApplicationError("the application returned before its response was complete")
@@ -147,6 +151,7 @@ class Conversation:
             if self._event is None:
                 self._event = asyncio.Event()
             await self._event.wait()
+        self._told = True
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:

@@ -151,7 +151,7 @@ class ServerConnection(PieceSupply, LingeringStream):
                 self._fail_body(ConnectionLost("the client has left", peer=self.peer, phase="reading the request"))
                 if exchange.left is not None:
                     exchange.left(True)
-                if host.settings.cancel_on_disconnect:
+                if host.settings.cancel_on_disconnect and not self._cancelled:
                     self.cancel()
         if host.stopping:
             host.settle()

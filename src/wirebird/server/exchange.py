@@ -193,6 +193,12 @@ class Exchange:
         """Whether nothing of the response has left, so that there can be another."""
         return not self.finished and (not self.begun or bool(self._head))
 
+    def restart(self) -> None:
+        """Forget the response of which nothing has left."""
+        self.begun = self.finished = False
+        self._head = b""
+        self._writer = None
+
     # -- a small response ----------------------------------------------------------------------------------------------
 
     def respond(self, status: int, head: bytes, body: bytes, stamp: bytes | None = None) -> None:
@@ -224,8 +230,8 @@ class Exchange:
 
     # -- any response --------------------------------------------------------------------------------------------------
 
-    async def begin(self, head: ResponseHead, size: int | None) -> None:
-        """The head of the response; `size` is the length of its body, None if unknown.
+    async def begin(self, head: ResponseHead, size: int | None, stamp: bytes | None = None) -> None:
+        """The head of the response; `size` is the length of its body, None if unknown, and `stamp` as for `respond`.
 
         Raises `InvalidResponse` for a head with two framings, `UsageError` where the size is not the one that it promises.
         """
@@ -245,8 +251,9 @@ class Exchange:
             block += b"Connection: %bclose\r\n" % kept
         elif kept or not request.minor:
             block += b"Connection: %bkeep-alive\r\n" % kept
-        stamp = self.connection.stamp()
-        if _date_field(block) or _server_field(block):
+        if stamp is None:
+            stamp = self.connection.stamp()
+        if stamp and (_date_field(block) or _server_field(block)):
             lines = stamp.splitlines(keepends=True)
             stamp = b"".join(lines[index] for index, there in enumerate((_date_field, _server_field)) if not there(block))
         self._head = b"HTTP/1.1%b%b%b\r\n" % (

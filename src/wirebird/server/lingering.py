@@ -178,9 +178,10 @@ class LingeringStream(PacedStream):
     def release(self) -> bytes:
         """Give the transport away to another protocol, with what has arrived for it.
 
-        Raises `ConnectionLost` if it is gone, `InvalidRequest` if the body of the request is not all here yet.
+        Raises `ConnectionLost` if it is gone, or the client has closed its side: the other protocol would not be told any more.
+        Raises `InvalidRequest` if the body of the request is not all here yet.
         """
-        if self.is_going():
+        if self.is_going() or self.ended:
             raise self.broken()
         if self.parser.state is not State.DONE:
             raise InvalidRequest("an upgrade behind which the request goes on (RFC 9110 7.8)", peer=self.peer)

@@ -197,9 +197,7 @@ class Server:
         if ssl is not None and not isinstance(ssl, _ssl.SSLContext):
             raise UsageError(f"ssl must be an ssl.SSLContext, not {ssl!r}", argument="ssl")
         self.stopping = False
-        if self._loop is None:
-            self._loop = loop
-            self.watch = Watch(loop, lambda: self.connections)
+        self._bind(loop)
         await self.start()
         tls: dict[str, Any] = {}
         if ssl is not None:
@@ -220,6 +218,16 @@ class Server:
         self._listeners.append(listener)
         self._tls[listener] = tls
         return [one.getsockname() for one in listener.sockets]
+
+    def connection(self) -> ServerConnection:
+        """A protocol for a connection that somebody else accepts, say `loop.create_server`; the application is not started."""
+        self._bind(asyncio.get_running_loop())
+        return self._accept()
+
+    def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is None:
+            self._loop = loop
+            self.watch = Watch(loop, lambda: self.connections)
 
     async def _listen_unix(
         self, loop: asyncio.AbstractEventLoop, sock: _socket.socket, backlog: int, tls: dict[str, Any]

@@ -121,7 +121,8 @@ async def _fail(exchange: AsgiExchange, error: Exception) -> None:
     if exchange.connection.gone and tells_of_leaving(error):
         return
     if not is_of_client(error, exchange.peer):
-        await exchange.flush()  # what may have been said of it
+        if exchange.finished:
+            await exchange.flush()  # it was answered all the same, with a page that shows what went wrong
         raise error
     if exchange.websocket is not None:
         return  # it has broken

@@ -66,7 +66,7 @@ class AsgiMessages(Protocol):
         super().message(data)  # which looks at its type
         return {"type": "websocket.send", "bytes": bytes(data)}
 
-    def fragment(self, data: Any, *, first: bool, last: bool) -> Any:
+    def fragment(self, data: Any, *, first: bool, last: bool, compress: bool | None = None) -> Any:
         """A fragment, which is kept until the last; then the whole message."""
         if first:
             self._kept = []
@@ -76,11 +76,11 @@ class AsgiMessages(Protocol):
         pieces, self._kept = self._kept, []
         return self.message("".join(pieces) if isinstance(data, str) else b"".join(pieces))
 
-    def ping(self, data: bytes) -> bytes:
+    def ping(self, data: Any) -> bytes:
         """Raise `UsageError`."""
         raise UsageError("pings are the affair of the ASGI server")
 
-    def pong(self, data: bytes) -> bytes:
+    def pong(self, data: Any) -> bytes:
         """Raise `UsageError`."""
         raise UsageError("pongs are the affair of the ASGI server")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .response import StreamResponse
     from .routing import Handler
 
-__all__ = ["compress_middleware", "middleware", "normalize_path_middleware"]
+__all__ = ["compress_middleware", "meant_paths", "middleware", "normalize_path_middleware"]
 
 _F = TypeVar("_F")
 
@@ -53,25 +53,30 @@ def normalize_path_middleware(
         if request.match_info.route is not None:
             return await handler(request)
         path, mark, query = request.raw_path.partition("?")
-        wanted = []
-        merged = re.sub("//+", "/", path)
-        if merge_slashes:
-            wanted.append(merged)
-        if append_slash and not path.endswith("/"):
-            wanted.append(path + "/")
-        if remove_slash and path.endswith("/"):
-            wanted.append(path[:-1])
-        if merge_slashes and append_slash and not merged.endswith("/"):
-            wanted.append(merged + "/")
-        if merge_slashes and remove_slash and merged.endswith("/"):
-            wanted.append(merged[:-1])
-        for candidate in wanted:
-            candidate = re.sub("^//+", "/", candidate)
-            if candidate and candidate != path and request.match_info.apps[0].has_route(request.method, candidate):
+        for candidate in meant_paths(path, append_slash=append_slash, remove_slash=remove_slash, merge_slashes=merge_slashes):
+            if request.match_info.apps[0].has_route(request.method, candidate):
                 raise redirect_class(URL(candidate + mark + query, encoded=True))
         return await handler(request)
 
     return normalize
+
+
+def meant_paths(path: str, *, append_slash: bool, remove_slash: bool, merge_slashes: bool) -> list[str]:
+    """The paths that may have been meant by `path`, the nearest first."""
+    wanted = []
+    merged = re.sub("//+", "/", path)
+    if merge_slashes:
+        wanted.append(merged)
+    if append_slash and not path.endswith("/"):
+        wanted.append(path + "/")
+    if remove_slash and path.endswith("/"):
+        wanted.append(path[:-1])
+    if merge_slashes and append_slash and not merged.endswith("/"):
+        wanted.append(merged + "/")
+    if merge_slashes and remove_slash and merged.endswith("/"):
+        wanted.append(merged[:-1])
+    found = [re.sub("^//+", "/", candidate) for candidate in wanted]
+    return [candidate for candidate in found if candidate and candidate != path]
 
 
 def compress_middleware(

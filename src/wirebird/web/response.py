@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import InvalidHeader, UsageError
 from ..models.charset import codec_name
 from ..models.headers import HeadersLike, HttpHeaders, check_value, encode_fields
-from ..models.message import ResponseHead
 from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
 
@@ -51,6 +50,7 @@ class StreamResponse(MutableMapping[str, Any]):
     """
 
     coding: Compression | None = None  # how it is to be compressed, if it is
+    stamp: bytes | None = None  # the lines of Date and Server, None for the server's
     _encoder: Encoder | None = None
 
     def __init__(self, *, status: int = 200, reason: str | None = None, headers: HeadersLike | None = None) -> None:
@@ -227,7 +227,14 @@ class StreamResponse(MutableMapping[str, Any]):
             if request.method != "HEAD":
                 self._encoder = self.coding.start(coding)
         self.prepared = True
-        await request.exchange.begin(_head(self._status, self.reason, self._fields()), size)
+        await self._begin(request, self._fields(), size)
+
+    async def _begin(self, request: Request, fields: bytes, size: int | None) -> None:
+        head = parse_response_head(response_line(self._status, self.reason) + fields + b"\r\n")
+        if self.stamp is None:
+            await request.exchange.begin(head, size)
+        else:
+            await request.exchange.begin(head, size, self.stamp)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send a piece of the body, and wait while the client is slow to take it.
@@ -277,7 +284,7 @@ class StreamResponse(MutableMapping[str, Any]):
         status = self._status
         exchange = request.exchange
         if status in _EMPTY or b"\nconnection:" in (low := b"\n" + fields.lower()) or b"\ndate:" in low or b"\nserver:" in low:
-            await exchange.begin(_head(status, self.reason, fields), len(body))
+            await self._begin(request, fields, len(body))
             await exchange.write(body)
             await exchange.finish()
             return
@@ -477,7 +484,3 @@ def _codec(charset: str) -> str:
     if codec is None:
         raise UsageError(f"charset must be one that Python knows, not {charset!r}", argument="charset")
     return codec
-
-
-def _head(status: int, reason: str, fields: bytes) -> ResponseHead:
-    return parse_response_head(response_line(status, reason) + fields + b"\r\n")

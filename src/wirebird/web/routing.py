@@ -137,6 +137,11 @@ class Resource:
             except re.error as error:
                 raise UsageError(f"path has a pattern that cannot be read: {path!r}: {error}", argument="path") from error
 
+    @property
+    def formatter(self) -> str:
+        """The path with the names of its patterns alone: `/items/{id}`."""
+        return "".join([f"{{{part}}}" if index % 2 else part for index, part in enumerate(self._template)])
+
     def add_prefix(self, prefix: str) -> None:
         """Put `prefix` in front of its path, and read both anew."""
         path = prefix + self.canonical
@@ -176,16 +181,20 @@ class Resource:
         """The path with `parts` in their places, quoted.  Raises `UsageError` for one too many or too few, or that is none."""
         if set(parts) != set(self.names):
             raise UsageError(f"{self.canonical} takes {self.names}, not {sorted(parts)}", argument="parts")
+        path = self.path_for(parts)
+        if self.match(route_path(path)) is None:
+            raise UsageError(f"{path!r} is no path of {self.canonical}", argument="parts")
+        return URL(path, encoded=True)
+
+    def path_for(self, parts: Mapping[str, Any]) -> str:
+        """The same, whether the patterns match it or not; `parts` that are not its own are left out."""
         pieces = []
         for index, part in enumerate(self._template):
             if index % 2:
                 pieces.append(quote(str(parts[part]), safe="!$&'()*+,;=:@-._~"))
             else:
                 pieces.append(URL(part).raw_path if part.startswith("/") else quote(part, safe="/!$&'()*+,;=:@-._~%"))
-        path = "".join(pieces)
-        if self.match(route_path(path)) is None:
-            raise UsageError(f"{path!r} is no path of {self.canonical}", argument="parts")
-        return URL(path, encoded=True)
+        return "".join(pieces)
 
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})

@@ -8,7 +8,7 @@ import inspect
 import logging
 import socket as _socket
 import ssl as _ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from os import PathLike
@@ -23,7 +23,7 @@ from ..server.settings import Settings
 from .app import Application
 from .runner import GracefulExit, as_access_log, name_of
 
-__all__ = ["announce", "run_app"]
+__all__ = ["announce", "places_of", "run_app", "run_places"]
 
 
 def run_app(
@@ -74,7 +74,7 @@ def run_app(
         raise UsageError(f"app must be a web.Application, or a coroutine that gives one, not {app!r}", argument="app")
     if workers > 1 and (loop is not None or not handle_signals):
         raise UsageError("workers have loops of their own, and this process handles signals for them", argument="workers")
-    places = _places(host, port, path, sock, ssl_context, bool(reuse_port))
+    places = places_of(host, port, path, sock, ssl_context, bool(reuse_port))
     granted = replace(settings or Settings(), keepalive_timeout=keepalive_timeout)
     done = as_access_log(access_log, access_log_format)
 
@@ -91,13 +91,36 @@ def run_app(
         if print is not None:
             announce(addresses, "https" if ssl_context is not None else "http", print)
 
+    run_places(
+        make,
+        places,
+        grace=shutdown_timeout,
+        ready=ready,
+        handle_signals=handle_signals,
+        workers=workers,
+        loop=loop,
+    )
+
+
+def run_places(
+    make: Callable[[], Server],
+    places: Sequence[Place],
+    *,
+    grace: float,
+    ready: Callable[[list[Any]], None],
+    handle_signals: bool = True,
+    workers: int = 1,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> None:
+    """Serve what `make` gives at `places` until the end; the rest is as for `run_app`, and `ready` is told the addresses."""
+
     def new_loop() -> asyncio.AbstractEventLoop:
         return loop if loop is not None else asyncio.new_event_loop()
 
     with suppress(GracefulExit, KeyboardInterrupt):
         if not handle_signals:
-            _run_without_signals(make, places, shutdown_timeout, new_loop, ready)
-        elif serve(make, places, workers=workers, grace=shutdown_timeout, loop_factory=new_loop, ready=ready):
+            _run_without_signals(make, places, grace, new_loop, ready)
+        elif serve(make, places, workers=workers, grace=grace, loop_factory=new_loop, ready=ready):
             raise SystemExit(1)
 
 
@@ -122,10 +145,19 @@ def announce(addresses: Iterable[Any], scheme: str, print: Callable[..., Any] = 
     print(f"Running on {', '.join(name_of(one, scheme) for one in addresses)}\n(Press CTRL+C to quit)", **more)
 
 
-def _places(host: Any, port: int | None, path: Any, sock: Any, context: _ssl.SSLContext | None, reuse_port: bool) -> list[Place]:
+def places_of(
+    host: Any,
+    port: int | None,
+    path: Any,
+    sock: Any,
+    context: _ssl.SSLContext | None,
+    reuse_port: bool,
+    default: str = "127.0.0.1",
+) -> list[Place]:
+    """The places that the arguments of `run_app` mean, at `default` if they name none."""
     hosts, paths, socks = _several(host, str), _several(path, str | PathLike), _several(sock, _socket.socket)
     if not hosts and (port is not None or not (paths or socks)):
-        hosts = ["127.0.0.1"]
+        hosts = [default]
     chosen = port if port is not None else 8080 if context is None else 8443
     return [
         *(Place(one, chosen, ssl=context, reuse_port=reuse_port) for one in hosts),

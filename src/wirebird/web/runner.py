@@ -110,7 +110,7 @@ class ServerRunner:
         """Start the application.  Raises what that raises."""
         if self.server is not None:
             raise RuntimeError(f"{self!r} was set up already")
-        server = Server(self._app, self._settings, on_done=self._access_log)
+        server = self._make_server()
         if self._handle_signals:
             loop = asyncio.get_running_loop()
             for number in SIGNALS:
@@ -118,6 +118,9 @@ class ServerRunner:
                     loop.add_signal_handler(number, _raise_graceful_exit)
         await server.start()
         self.server = server
+
+    def _make_server(self) -> Server:
+        return Server(self._app, self._settings, on_done=self._access_log)
 
     async def shutdown(self) -> None:
         """Tell the application that the end is near; `cleanup` does so too."""

@@ -15,11 +15,11 @@ import asyncio
 import os
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
 from yarl import URL
@@ -83,7 +83,7 @@ def safe_names(filename: str, *, hidden: bool) -> list[str] | None:
 class StaticFolder(Resource):
     """The files of a folder below a prefix: GET and HEAD.
 
-    router           the application's
+    router           the application's; None for whoever calls `answer`
     prefix           what paths begin with
     path             the folder
     name             what `router[name]` finds it by: `router[name].url_for(filename="app.js")`
@@ -115,9 +115,13 @@ class StaticFolder(Resource):
         "show_index",
     )
 
+    # What a file, and a list of files, is sent as.
+    file_response: ClassVar[type[FileResponse]] = FileResponse
+    response: ClassVar[Callable[..., StreamResponse]] = Response
+
     def __init__(
         self,
-        router: Router,
+        router: Router | None,
         prefix: str,
         path: str | os.PathLike[str],
         *,
@@ -155,7 +159,7 @@ class StaticFolder(Resource):
         self._answer = self._serve  # composed with middlewares once, so these must stay the same
         self._refuse = self._refuse_method
         self._route: Route = self.add_route("GET", self._answer)
-        if name is not None:
+        if name is not None and router is not None:
             router.name(name, self)
 
     def __repr__(self) -> str:
@@ -223,7 +227,11 @@ class StaticFolder(Resource):
         raise HTTPMethodNotAllowed(request.method, self.allowed())
 
     async def _serve(self, request: Request) -> StreamResponse:
-        names = safe_names(request.match_info["filename"], hidden=self.hidden)
+        return await self.answer(request, request.match_info["filename"])
+
+    async def answer(self, request: Request, filename: str) -> StreamResponse:
+        """The file of that name, or what there is in its place.  Raises an `HTTPException` for what is not served."""
+        names = safe_names(filename, hidden=self.hidden)
         if names is None:
             raise HTTPNotFound
         accept = request.headers.get_list("accept-encoding") if self.precompressed else None
@@ -237,7 +245,7 @@ class StaticFolder(Resource):
                 raise
             raise (HTTPForbidden if status == 403 else HTTPNotFound)() from None
         if isinstance(found, OpenedFile):
-            return FileResponse.of(found, headers=self._headers, chunk_size=self._chunk_size)
+            return self.file_response.of(found, headers=self._headers, chunk_size=self._chunk_size)
         if found is None:
             query = request.rel_url.raw_query_string
             path = str(self._url_of(names)).rstrip("/")
@@ -296,7 +304,7 @@ class StaticFolder(Resource):
                     break
         return [*(f"{name}/" for name in sorted(folders)), *sorted(files)]
 
-    def _listing(self, names: list[str], entries: list[str]) -> Response:
+    def _listing(self, names: list[str], entries: list[str]) -> StreamResponse:
         """A page that lists them.  Names are text in it, and paths from here: none can be markup, or a URL of another kind."""
         title = escape("/".join([self.canonical.rstrip("/"), *names]))
         lines = [f'<li><a href="./{escape(quote(name, safe=_PLAIN + "/"))}">{escape(name)}</a></li>' for name in entries]
@@ -307,7 +315,7 @@ class StaticFolder(Resource):
             f"<body>\n<h1>Index of {title}</h1>\n<ul>\n{chr(10).join(lines)}\n</ul>\n</body>\n</html>\n"
         )
         headers = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
-        response = Response(text=text, content_type="text/html", charset="utf-8")
+        response = self.response(text=text, content_type="text/html", charset="utf-8")
         response.headers.extend(headers)
         return response
 

@@ -22,13 +22,15 @@ from ...models.redaction import hidden_field, hidden_params, read_hide
 from ...server.asgi_conversation import tells_of_leaving
 from ...server.exchange import Exchange
 from ...server.server import Served, Server
+from ...web.error_page import failure_text
+from ...web.failures import Failure
 from ..loading import folder_app, without_caller
 from . import pages
+from .failures import failures_of
 from .guard import Guard
 from .live import LivePages
 from .records import Record, Records
 from .route_table import list_routes
-from .tracebacks import Failure, explain
 from .watched import WatchedExchange
 
 __all__ = ["PREFIX", "DevApp"]
@@ -86,7 +88,7 @@ class DevApp:
         except Exception as error:
             trace = type(error), error, without_caller(error.__traceback__)
             _log.error("the application did not start: %s", error, exc_info=trace)
-            self.inner, self.broken = None, explain(error)
+            self.inner, self.broken = None, failures_of(error)
 
     async def shutdown(self, grace: float) -> None:
         """End the application."""
@@ -132,7 +134,7 @@ class DevApp:
         except Exception as error:
             if isinstance(error, ProtocolError | ConnectionLost) or tells_of_leaving(error):
                 raise  # the client's fault, and the server knows what to say
-            record.failures = explain(error)
+            record.failures = failures_of(error)
             if not looks or not watched.is_unsent():
                 raise
             trace = type(error), error, without_caller(error.__traceback__)
@@ -184,7 +186,7 @@ class DevApp:
         elif "text/html" in exchange.head.fields.get("accept", ""):
             self._answer(exchange, 500, "html", pages.failure(failures, record, self.live.name))
         else:
-            self._answer(exchange, 500, "txt", pages.failure_text(failures))
+            self._answer(exchange, 500, "txt", failure_text(failures))
 
     def _answer(self, exchange: Exchange, status: int, kind: str, text: str) -> None:
         head = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n" % (

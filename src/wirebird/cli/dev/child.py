@@ -14,11 +14,12 @@ from typing import Any, Final
 from ...server.exchange import Exchange
 from ...server.runner import run
 from ...server.server import Served, Server
+from ...web.failures import Failure
 from ..launch import Launch, loop_factory, read_launch, start_logging
 from ..loading import LoadError, Target, load, report
 from .app import PREFIX, DevApp
+from .failures import failures_of
 from .guard import Guard
-from .tracebacks import Failure, explain
 
 __all__ = ["main"]
 
@@ -89,16 +90,16 @@ class DevProcess:
         folders = {prefix: Path(path) for prefix, path in self._options["folders"].items()}
         crashed = self._options["crashed"]
         if crashed:
-            self._app = DevApp(None, broken=[Failure("No process", crashed, "", [], crashed)], guard=guard, folders=folders)
+            self._app = DevApp(None, broken=[Failure("No process", crashed, "", [])], guard=guard, folders=folders)
             return self._app
         try:
             served = await self._load()
         except LoadError as error:
             report(error)
             if error.__cause__ is not None:
-                broken = explain(error.__cause__)
+                broken = failures_of(error.__cause__)
             else:
-                broken = [Failure("There is nothing to serve", str(error), "", [], str(error))]
+                broken = [Failure("There is nothing to serve", str(error), "", [])]
             self._app = DevApp(None, broken=broken, guard=guard, folders=folders)
         else:
             self._app = DevApp(served, getattr(served, "application", served), guard=guard, folders=folders)

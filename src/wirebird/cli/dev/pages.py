@@ -8,11 +8,12 @@ from http import HTTPStatus
 from time import localtime, strftime
 from typing import Final
 
+from ...web.error_page import failure_html, failure_text
+from ...web.failures import Failure
 from .records import Record
 from .route_table import RouteRow
-from .tracebacks import Failure, Frame
 
-__all__ = ["PHRASES", "failure", "failure_text", "overview", "request", "routes", "script"]
+__all__ = ["PHRASES", "failure", "overview", "request", "routes", "script"]
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
@@ -44,7 +45,7 @@ def request(record: Record, name: str) -> str:
     ]
     body.append(_facts(record))
     if record.failures:
-        body += [_failure(one) for one in reversed(record.failures)]
+        body.append(f'<div class="failure">{failure_html(record.failures)}</div>')
     body += [f"<h2>Request</h2>{_table(record.fields)}", f"<h2>Response</h2>{_table(record.answer)}"]
     return _page(f"{record.method} {record.target}", "".join(body), name)
 
@@ -63,18 +64,11 @@ def routes(rows: list[RouteRow], name: str) -> str:
 def failure(failures: list[Failure], record: Record | None, name: str) -> str:
     """What went wrong, the last exception first; with the request, if it was one that brought it about."""
     last = failures[-1]
-    body = [_failure(one) for one in reversed(failures)]
+    body = [f'<div class="failure">{failure_html(failures)}</div>']
     if record is not None:
         body += [_facts(record), f"<h2>Request</h2>{_table(record.fields)}"]
-    text = escape("\n".join(one.text for one in failures))
-    body.append(f"<details><summary>As text</summary><div><pre>{text}</pre></div></details>")
+    body.append(f"<details><summary>As text</summary><pre>{escape(failure_text(failures))}</pre></details>")
     return _page(f"{last.kind}: {last.message}"[:200], "".join(body), name)
-
-
-def failure_text(failures: list[Failure]) -> str:
-    """The same for a terminal."""
-    above = {"cause": "That was the cause of:", "context": "While that was handled:", "group": "All that together:"}
-    return "\n".join(f"{above[one.relation]}\n\n{one.text}" if one.relation else one.text for one in failures)
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------------
@@ -87,27 +81,6 @@ def _page(title: str, body: str, name: str) -> str:
         '<link rel="stylesheet" href="/__wirebird__/dev.css"></head><body><header><b>wirebird dev</b>'
         '<a href="/__wirebird__/">Requests</a><a href="/__wirebird__/routes">Routes</a><a href="/">Application</a></header>'
         f"<main>{body}</main>{script(name)}</body></html>"
-    )
-
-
-def _failure(one: Failure) -> str:
-    below = {"cause": "because of the one below", "context": "while the one below was handled", "group": "a group of those below"}
-    relation = f'<p class="quiet">{below[one.relation]}</p>' if one.relation else ""
-    last_own = max((index for index, frame in enumerate(one.frames) if frame.own), default=len(one.frames) - 1)
-    frames = "".join(_frame(frame, index == last_own) for index, frame in enumerate(one.frames))
-    return f'<h1 class="bad">{escape(one.kind)}</h1><div class="message">{escape(one.message)}</div>{relation}{frames}'
-
-
-def _frame(frame: Frame, is_open: bool) -> str:
-    lines = "".join(
-        f"<pre{' class=now' if number == frame.line else ''}><span>{number}</span>{escape(code)}</pre>"
-        for number, code in frame.lines
-    )
-    variables = _table(frame.variables) if frame.variables else ""
-    where = f"{escape(frame.file)}:{frame.line} <b>{escape(frame.function)}</b>"
-    return (
-        f'<details class="{"own" if frame.own else "library"}"{" open" if is_open else ""}><summary>{where}</summary>'
-        f'<div><div class="lines">{lines}</div>{variables}</div></details>'
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import time
 from typing import Final
 
-from .tracebacks import Failure
+from ...web.failures import Failure
 
 __all__ = ["Record", "Records"]
 
@@ -59,7 +59,7 @@ class Records:
         self._records.append(record)
         if len(self._records) > _MOST_WITH_FRAMES:
             old = self._records[-1 - _MOST_WITH_FRAMES]
-            old.failures = [replace(one, frames=[], text="") for one in old.failures[-1:]]
+            old.failures = [one._replace(frames=[]) for one in old.failures[-1:]]
         return record
 
     def latest(self) -> list[Record]:

@@ -1,4 +1,4 @@
-"""aiohttp's interface (3.14) over wirebird: the client.
+"""aiohttp's interface (3.14) over wirebird: the client; the server is `wirebird.compat.aiohttp.web`.
 
     from wirebird.compat import aiohttp
 
@@ -11,6 +11,9 @@ The modules are where aiohttp has them: `abc`, `client`, `client_exceptions`, `c
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 from . import hdrs
 from .client import ClientSession, ClientTimeout, request
@@ -220,3 +223,9 @@ __all__ = [
     "set_zlib_backend",
     "streamer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("test_utils", "web"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f".{name}", __name__)
