@@ -165,7 +165,8 @@ class AsgiWebSocketConnection(WebSocketConnection):
         if self.ended:
             return
         if most is not None and (size > most or (kind is MessageType.TEXT and 4 * size > most and len(data.encode()) > most)):
-            self._fail(WebSocketError(f"a message of more than {most} bytes", code=1009, reason="", peer=self.peer))
+            self.protocol.error = WebSocketError(f"a message of more than {most} bytes", code=1009, peer=self.peer)
+            self._fail(self.protocol.error)
             if end := self.protocol.close(1009, ""):
                 self.start_closing(end)
             return
