@@ -159,8 +159,8 @@ class LingeringStream(PacedStream):
 
     def overdue(self, now: float) -> None:
         """The end takes too long."""
-        if self.phase is LINGERING and self.written_by == NEVER:
-            self.close()
+        if self.phase is LINGERING and not (self.written_by != NEVER and self.untaken()):
+            self.close()  # it has what it was sent, and says nothing more
         elif self.phase is LINGERING:
             self.due(self._host.settings.linger_time)  # it is still reading
         elif self.untaken():
