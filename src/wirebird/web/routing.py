@@ -186,12 +186,15 @@ class Resource:
             raise UsageError(f"{path!r} is no path of {self.canonical}", argument="parts")
         return URL(path, encoded=True)
 
-    def path_for(self, parts: Mapping[str, Any]) -> str:
-        """The same, whether the patterns match it or not; `parts` that are not its own are left out."""
+    def path_for(self, parts: Mapping[str, Any], unquoted: str = "") -> str:
+        """The same, whether the patterns match it or not; `parts` that are not its own are left out.
+
+        `unquoted` are characters that are left as they are in parts, besides those that may always stand in one.
+        """
         pieces = []
         for index, part in enumerate(self._template):
             if index % 2:
-                pieces.append(quote(str(parts[part]), safe="!$&'()*+,;=:@-._~"))
+                pieces.append(quote(str(parts[part]), safe="!$&'()*+,;=:@-._~" + unquoted))
             else:
                 pieces.append(URL(part).raw_path if part.startswith("/") else quote(part, safe="/!$&'()*+,;=:@-._~%"))
         return "".join(pieces)

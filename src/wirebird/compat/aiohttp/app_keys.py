@@ -59,8 +59,8 @@ class ResponseKey(AppKey[_T]):
 
 
 def warn_of_text(key: object, kind: str, seen: set[Any]) -> None:
-    """Say, once for each key in `seen`, that a str is no key of `kind`."""
-    if not isinstance(key, AppKey) and key not in seen:
+    """Say, once for each key in `seen`, that a str is no key of `kind`; wirebird's own are no concern of the caller's."""
+    if not isinstance(key, AppKey) and key not in seen and not str(key).startswith("wirebird."):
         seen.add(key)
         warnings.warn(f"It is recommended to use web.{kind} instances for keys.", category=NotAppKeyWarning, stacklevel=3)
 

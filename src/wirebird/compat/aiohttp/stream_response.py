@@ -280,6 +280,7 @@ class StreamResponse(_StreamResponse):
         fields = [(name, value) for name, value in self._headers.items() if name.lower() not in _FRAMING]
         if self._keep_alive is False and hdrs.CONNECTION not in self._headers:
             fields.append(("Connection", "close"))
+        fields += [("Set-Cookie", _cookie_line(cookie)) for cookie in (self._cookies or {}).values()]
         return encode_fields(fields)
 
     # -- sending -------------------------------------------------------------------------------------------------------
@@ -336,8 +337,6 @@ class StreamResponse(_StreamResponse):
         self._request = request
         request.response = self
         self._writer = request.writer
-        for cookie in (self._cookies or {}).values():
-            self._headers.add(hdrs.SET_COOKIE, _cookie_line(cookie))
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import ProtocolError, UsageError, WirebirdError
 from ...web import exceptions as _exceptions
 from ...web.app import Application as _Application
+from ...web.keys import AppKey as _AppKey
 from . import hdrs
 from .abc import AbstractAccessLogger
 from .app_keys import AppKey, NotAppKeyWarning
@@ -151,7 +152,7 @@ class Application(_Application):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._warn_of_change()
-        if not isinstance(key, AppKey):
+        if not isinstance(key, _AppKey):
             warnings.warn("It is recommended to use web.AppKey instances for keys.", NotAppKeyWarning, stacklevel=2)
         self._values[key] = value
 
@@ -391,6 +392,10 @@ async def respond(
             log.log(request, response, monotonic() - begun)
 
 
+class _NoResponse(RuntimeError):
+    """A handler has returned something else."""
+
+
 async def _answered(request: BaseRequest, handler: Callable[[Any], Any]) -> Any:
     try:
         response = await handler(request)
@@ -411,7 +416,7 @@ async def _deliver(request: BaseRequest, response: Any) -> None:
     deliver = getattr(response, "deliver", None)
     if deliver is None:
         said = f"Web-handler should return a response instance, got {response!r}"
-        raise RuntimeError("Missing return statement on request handler" if response is None else said)
+        raise _NoResponse("Missing return statement on request handler" if response is None else said)
     try:
         await deliver(request)
     except HTTPException as error:  # of `on_response_prepare`
@@ -427,6 +432,8 @@ def _failure(request: BaseRequest, error: Exception, *, show: bool) -> Response:
     said = "".join(format_exception(error)) if show else ""
     if isinstance(error, TimeoutError):
         response = Response(status=504, content_type="text/plain")
+    elif isinstance(error, _NoResponse) and not show:
+        response = Response(status=500, text=f"{status.value}: {status.phrase}")
     elif "text/html" in request.headers.get("Accept", ""):
         body = f"<h2>Traceback:</h2>\n<pre>{escape(said)}</pre>" if said else status.description
         text = f"<html><head><title>{title}</title></head><body>\n<h1>{title}</h1>\n{body}\n</body></html>\n"

@@ -221,7 +221,7 @@ class DynamicResource(Resource):
                 raise KeyError(one)
             if not isinstance(parts[one], str):
                 raise TypeError(f"Argument should be str, got {parts[one]!r}")
-        return URL(self._resource.path_for(parts), encoded=True)
+        return URL(self._resource.path_for(parts, "/"), encoded=True)
 
 
 class PrefixResource(AbstractResource):

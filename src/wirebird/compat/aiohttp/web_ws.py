@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from ...errors import LimitExceeded
-from ...models.headers import encode_fields
 from ...protocol.http1 import response_line
 from ...protocol.websocket_deflate import Deflate
 from ...protocol.websocket_handshake import Accepted, Refusal, ServerHandshake
@@ -101,8 +100,8 @@ class WebSocketResponse(WebSocketTalk, StreamResponse):
             transport = request.transport
             if transport is None or transport.is_closing():
                 raise ConnectionResetError("Connection lost")
-            self._headers.pop("Connection", None)
-            head = response_line(101, self.reason) + encode_fields([*self._headers.items(), ("Connection", "upgrade")]) + b"\r\n"
+            self._headers["Connection"] = "upgrade"
+            head = response_line(101, self.reason) + self._fields() + b"\r\n"
             try:
                 self._opened = request.exchange.accept_websocket(
                     head, subprotocol=answer.subprotocol, deflate=answer.agreed, **self._options

@@ -1,0 +1,2 @@
+async def handler(request):
+    return web.Response()

@@ -1,0 +1,2 @@
+async def handler(request):
+    request['my_private_key'] = "data"
