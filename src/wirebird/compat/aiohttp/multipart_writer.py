@@ -94,9 +94,9 @@ class MultipartWriter(Payload):
         return self._consumed or any(part.consumed for part, _, _ in self._parts)
 
     @property
-    def spent(self) -> bool:
+    def _spent(self) -> bool:
         """Whether one of the parts cannot be written any more; what is in memory can, also after `close`."""
-        return any(part.spent for part, _, _ in self._parts)
+        return any(part._spent for part, _, _ in self._parts)
 
     @property
     def _once(self) -> bool:  # type: ignore[override]

@@ -202,7 +202,7 @@ class Payload(ABC):
         return self._consumed
 
     @property
-    def spent(self) -> bool:
+    def _spent(self) -> bool:
         """Whether it cannot be written any more."""
         return self.consumed
 
