@@ -291,7 +291,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._check_pipeline()
         elif self.parser.state is _DONE:
             self.phase = IDLE
-            if self._is_to_stay():
+            if self.is_to_stay():
                 self.idle_begins()
                 self._next()
         elif self._discarded > self._host.settings.drain_size:
@@ -352,7 +352,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         if self.parser.state is not _DONE:
             exchange.body.drop()  # whoever still reads it
         if host.done is not None:
-            self._tell(exchange)
+            self.tell(exchange)
         if self.phase is not SERVING:
             self.orphan_ended(exchange.websocket, error)
             if self.transport is None:
@@ -363,7 +363,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             return False
         if self.parser.state is _DONE:
             self.phase = IDLE
-            if host.stopping and not self._is_to_stay():
+            if host.stopping and not self.is_to_stay():
                 return False
             if self.read_by == NEVER:
                 self.idle_begins()
@@ -374,19 +374,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.resume()
         self.due(host.settings.drain_time)
         return False
-
-    def _tell(self, exchange: Exchange) -> None:
-        try:
-            self._host.done(exchange)  # type: ignore[misc]
-        except Exception as error:
-            self.loop.call_exception_handler({"message": "on_done has raised", "exception": error, "protocol": self})
-
-    def _is_to_stay(self) -> bool:
-        """Whether there may be another request; if not, the connection is closed."""
-        if self._host.stopping and not self.parser.leftover:
-            self.linger()
-            return False
-        return True
 
     def _failed(self, exchange: Exchange, error: BaseException) -> None:
         """`serve` has raised, which is somebody's fault: the client's if its request was at fault, or if it has left."""
@@ -437,7 +424,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             exchange = Exchange(self, head, b"", monotonic())
             self._refuse(exchange, status_of(error), error.message)
             if self._host.done is not None:
-                self._tell(exchange)
+                self.tell(exchange)
             self.linger()
 
     def _turn_away(self) -> None:

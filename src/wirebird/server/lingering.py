@@ -26,6 +26,7 @@ from .peer import peer_of
 
 if TYPE_CHECKING:
     from ..net.websocket import WebSocket
+    from .exchange import Exchange
 
 __all__ = ["GOODBYE", "LingeringStream"]
 
@@ -121,6 +122,20 @@ class LingeringStream(PacedStream):
         """Address and port of this side; the path of a Unix socket, and None."""
         name = self.transport.get_extra_info("sockname") if self.transport is not None else None
         return (name[0], name[1]) if isinstance(name, tuple) else (str(name or ""), None)
+
+    def tell(self, exchange: Exchange) -> None:
+        """Say that an exchange is over."""
+        try:
+            self._host.done(exchange)  # type: ignore[misc]
+        except Exception as error:
+            self.loop.call_exception_handler({"message": "on_done has raised", "exception": error, "protocol": self})
+
+    def is_to_stay(self) -> bool:
+        """Whether there may be another request; if not, the connection is closed."""
+        if self._host.stopping and not self.parser.leftover:
+            self.linger()
+            return False
+        return True
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
