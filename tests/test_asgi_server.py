@@ -139,6 +139,39 @@ def test_several_background_tasks_of_one_connection() -> None:
     assert errors == []
 
 
+@BOTH
+@pytest.mark.parametrize("order", ["wbbw", "wbwbb", "bwbwwb", "wwbbiw", "wib", "wbi", "bbb", "wbci"])
+def test_handlers_that_wait_or_work_on_in_any_order(order: str, loop: str) -> None:
+    """i answers at once, w waits before it answers, b works on behind its answer, c does both; each is one task all the time."""
+    log: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        name = scope["path"][1:]
+        task = asyncio.current_task()
+        if name[0] in "wc":
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0.002)
+        assert asyncio.current_task() is task
+        await send(OK)
+        await send(body(name.encode()))
+        if name[0] in "bc":
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0.005)
+        assert asyncio.current_task() is task
+        log.append(name)
+
+    async def main() -> None:
+        async with wirebird(app, errors=errors, lifespan=False) as port:
+            names = [f"{kind}{number}" for number, kind in enumerate(order)]
+            sent = await talk(port, b"".join(get(f"/{name}", last=name is names[-1]) for name in names))
+            assert [part.split(b"\r\n\r\n")[1].decode() for part in sent.split(b"HTTP/1.1 200 OK")[1:]] == names
+            await until(lambda: len(log) == len(names))
+
+    errors: list[BaseException] = []
+    run(main, loop)
+    assert errors == []
+
+
 def test_each_request_has_a_context_of_its_own() -> None:
     seen: list[str] = []
     variable = contextvars.ContextVar("variable", default="nothing")

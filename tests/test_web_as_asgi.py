@@ -650,6 +650,41 @@ def test_a_send_that_fails() -> None:
     assert told == ["left"]
 
 
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_a_receive_that_fails(kind: str) -> None:
+    told: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            if kind == "http":
+                await request.read()
+            ws = web.WebSocketResponse()
+            await ws.prepare(request)
+            await ws.receive()
+        except ConnectionLost:
+            told.append("lost")
+            raise
+        return ws
+
+    async def main() -> None:
+        async def receive() -> dict[str, Any]:
+            if kind == "websocket" and not sent:
+                sent.append({})
+                return {"type": "websocket.connect"}
+            raise RuntimeError("odd")
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        sent: list[dict[str, Any]] = []
+        fields = [(b"content-length", b"3")] if kind == "http" else []
+        async with asyncio.timeout(5):
+            await asyncio.wait([asyncio.ensure_future(handler(answer)(scope("/", *fields, type=kind), receive, send))])
+
+    run(main)
+    assert told == ["lost"]
+
+
 def test_trailers() -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Trailer": "X-Sum"})

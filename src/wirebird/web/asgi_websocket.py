@@ -147,7 +147,11 @@ class AsgiWebSocketConnection(WebSocketConnection):
     async def _take_messages(self) -> None:
         await self._send_all()
         while self.transport is not None:
-            message = await self._channel.receive()
+            try:
+                message = await self._channel.receive()
+            except Exception:
+                self.close_transport()
+                raise
             if message["type"] != "websocket.receive":
                 code = message.get("code")
                 self._over(_SILENT if code is None else code, message.get("reason") or "")
