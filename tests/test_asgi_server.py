@@ -20,6 +20,7 @@ from wirebird.server.asgi_messages import ApplicationError, read_start
 from wirebird.server.forwarded import TrustedProxies
 from wirebird.server.server import Server
 from wirebird.server.settings import Settings
+from wirebird.testing import TestClient, TestServer, ThrowawayTLS
 
 TYPE = (b"content-type", b"text/plain")
 OK = start(200, TYPE)
@@ -358,6 +359,28 @@ def test_behind_a_trusted_proxy() -> None:
     assert scope["client"][0] == "192.0.2.7"
     assert scope["scheme"] == "https"
     assert scope["server"] == ("example.org", 443)
+
+
+def test_over_tls() -> None:
+    schemes: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        schemes.append(scope["scheme"])
+        await receive()
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+        else:
+            await send(OK)
+            await send(body(b"x"))
+
+    async def main() -> None:
+        async with TestClient(TestServer(app, ssl=ThrowawayTLS(), lifespan=False)) as client:
+            assert await (await client.get("/")).content() == b"x"
+            async with client.websocket("/") as ws:
+                assert [message async for message in ws] == []
+
+    run(main)
+    assert schemes == ["https", "wss"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Unix sockets")

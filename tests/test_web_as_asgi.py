@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -328,6 +331,36 @@ def test_several_requests_on_one_connection() -> None:
     run(main)
 
 
+def _speaks_http_2() -> bool:
+    curl = shutil.which("curl")
+    return curl is not None and b"HTTP2" in subprocess.run([curl, "--version"], capture_output=True, check=False).stdout
+
+
+@pytest.mark.skipif(not _speaks_http_2(), reason="no curl that speaks HTTP/2")
+def test_over_http_2() -> None:
+    async def curl(url: str, *options: str, data: bytes = b"") -> tuple[str, bytes]:
+        command = ["curl", "-s", "-i", "--http2-prior-knowledge", *options, url]
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        answer, _ = await process.communicate(data)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return head.decode(), body
+
+    async def main() -> None:
+        async with serve("hypercorn", make([])) as port:
+            url = f"http://127.0.0.1:{port}"
+            head, body = await curl(f"{url}/?a=1")
+            assert head.startswith("HTTP/2 200")
+            assert json.loads(body)["url"] == f"{url}/?a=1"
+            head, body = await curl(f"{url}/echo", "-T", "-", "-X", "POST", data=b"hello")  # with no length
+            assert body == b"hello"
+            assert (await curl(f"{url}/stream"))[1] == b"0,1,2,"
+            assert (await curl(f"{url}/cookies", "-H", "Cookie: x=1", "-H", "Cookie: y=2"))[1] == b"[('x', '1'), ('y', '2')]"
+            assert (await curl(f"{url}/refuses"))[0].startswith("HTTP/2 409")
+
+    run(main)
+
+
 # -- in a process -----------------------------------------------------------------------------------------------------------
 
 
@@ -449,8 +482,6 @@ async def about(request: web.Request) -> web.Response:
 
 
 def seen(given: dict[str, Any], *received: dict[str, Any]) -> dict[str, Any]:
-    import json
-
     first, body = call(handler(about), given, *received)
     assert first["status"] == 200
     return json.loads(body["body"])  # type: ignore[no-any-return]
