@@ -264,10 +264,16 @@ def test_failures_are_bounded() -> None:
     assert len(long[-1].message) <= 4000
 
 
-def test_what_an_exception_says_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    # What it says is in no encoding, and no log could hold it.
-    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+@pytest.fixture
+def no_log() -> Iterator[None]:
+    """Nothing is logged: what cannot be encoded, no log could hold."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
+
+@pytest.mark.usefixtures("no_log")
+def test_what_an_exception_says_is_not_trusted() -> None:
     class Odd(Exception):
         def __str__(self) -> str:
             raise RuntimeError
