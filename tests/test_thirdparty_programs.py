@@ -1,5 +1,5 @@
-"""Programs over libraries that have aiohttp for their transport, fsspec's http file system, aiohttp-retry, gql, Slack's SDK, or for
-their server: aiohttp-session, aiohttp-jinja2, aiohttp-cors, python-socketio.
+"""Programs over libraries that have aiohttp for their transport, fsspec, aiohttp-retry, gql, Slack's SDK, or for their server:
+aiohttp-session, aiohttp-jinja2, aiohttp-cors, python-socketio.
 
 Each is a program of its own in `tests/thirdparty/`, and asks servers on this machine.  It runs twice, in a fresh interpreter:
 with aiohttp, and as `python -m wirebird.compat.aiohttp program.py`, where these libraries' `import aiohttp` gives the façade.

@@ -1,4 +1,4 @@
-"""A site of aiohttp's libraries: sessions, templates, permissions for other origins, and Socket.IO, asked by a client of aiohttp."""
+"""A site of aiohttp's libraries: sessions, templates, permissions for other origins, and Socket.IO, asked by their clients."""
 
 import asyncio
 import json
