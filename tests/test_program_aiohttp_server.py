@@ -1,7 +1,7 @@
 """The programs of the slides that serve: S4-25 to S4-28, S4-39, S4-40.
 
 They are in `tests/seed_programs/aiohttp/`, with the import line changed and nothing else; `seed` runs each by the façade and by
-aiohttp itself.  The features that the slides name without code are in `tests/test_seed_aiohttp_web.py`.
+aiohttp itself.  The features that the slides name without code are in `test_seed_aiohttp_web`.
 """
 
 from __future__ import annotations

@@ -962,3 +962,22 @@ def test_a_facade_s_application_is_one_of_wirebird():
             return await (await client.get("/")).text()
 
     assert run(main) == "served"
+
+
+def test_wirebird_s_pages_about_an_application_know_its_routes():
+    from wirebird.cli.dev.route_table import list_routes
+
+    seed = Served("wirebird")
+
+    async def handler(request: Any) -> Any:
+        return seed.web.Response()
+
+    app, below = seed.web.Application(), seed.web.Application()
+    app.router.add_get("/{name}", handler, name="named")
+    below.router.add_post("/x", handler)
+    app.add_subapp("/below", below)
+    assert [(row.methods, row.path, row.name) for row in list_routes(app)] == [
+        *(("HEAD", "/{name}", "named"), ("GET", "/{name}", "named"), ("POST", "/below/x", "")),
+    ]
+    assert app.router.match("POST", "/below/x", ()).route.resource.canonical == "/below/x"
+    assert app.router.match("GET", "/below/x", ()).route is None

@@ -1,4 +1,5 @@
-"""Programs over libraries that have aiohttp for their transport: fsspec's http file system, aiohttp-retry, gql, Slack's SDK.
+"""Programs over libraries that have aiohttp for their transport, fsspec, aiohttp-retry, gql, Slack's SDK, or for their server:
+aiohttp-session, aiohttp-jinja2, aiohttp-cors, python-socketio.
 
 Each is a program of its own in `tests/thirdparty/`, and asks servers on this machine.  It runs twice, in a fresh interpreter:
 with aiohttp, and as `python -m wirebird.compat.aiohttp program.py`, where these libraries' `import aiohttp` gives the façade.
@@ -111,3 +112,14 @@ def test_chat():
     assert (found["hook"], found["connected"]) == ([200, "yes"], True)
     assert found["events"] == [["events_api", number] for number in range(3)]
     assert servers.acknowledged == [{"envelope_id": f"E{number}", "payload": {"n": number}} for number in range(3)]
+
+
+def test_site():
+    """Sessions, templates, permissions for other origins, and Socket.IO over both of its transports."""
+    found, _ = both("visits.py", "aiohttp_session", "aiohttp_jinja2", "aiohttp_cors", "socketio")
+    assert found["first"][2] == "1 /page/a%20b"
+    assert found["second"][2] == "2 /page/a%20b"
+    assert found["preflight"][0] == 200
+    assert found["refused"][0] == 403
+    assert found["polling"][0] == 200
+    assert found["event"] == "event!"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 __all__ = ["AppKey"]
 
@@ -17,7 +17,7 @@ class AppKey(Generic[_T]):
 
     __slots__ = ("_name", "kind")
 
-    def __init__(self, name: str, kind: type[_T] | Any = Any) -> None:
+    def __init__(self, name: str, kind: type[_T] | None = None) -> None:
         self._name = name
         self.kind = kind
 

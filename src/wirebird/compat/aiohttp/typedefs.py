@@ -25,6 +25,7 @@ __all__ = [
     "LooseCookiesIterables",
     "LooseCookiesMappings",
     "LooseHeaders",
+    "Middleware",
     "PathLike",
     "Query",
     "RawHeaders",
@@ -45,4 +46,5 @@ LooseCookiesMappings: TypeAlias = "Mapping[str, str | BaseCookie[str] | Morsel[A
 LooseCookiesIterables: TypeAlias = "Iterable[tuple[str, str | BaseCookie[str] | Morsel[Any]]]"
 LooseCookies: TypeAlias = "LooseCookiesMappings | LooseCookiesIterables | BaseCookie[str]"
 Handler: TypeAlias = Callable[[Any], Awaitable[Any]]
+Middleware: TypeAlias = Callable[[Any, Handler], Awaitable[Any]]
 PathLike: TypeAlias = "str | os.PathLike[str]"

@@ -232,6 +232,11 @@ class Application(_Application):
         subapp.pre_freeze()
         return resource
 
+    @property
+    def subapps(self) -> tuple[Application, ...]:
+        """None: those below are resources of the router, whose routes hold theirs."""
+        return ()
+
     def make_handler(self, *, loop: Any = None, **kwargs: Any) -> Any:
         """A `web.Server` for it, for `loop.create_server`.  Deprecated: `AppRunner` does it."""
         warnings.warn("Application.make_handler(...) is deprecated, use AppRunner API instead", DeprecationWarning, stacklevel=2)

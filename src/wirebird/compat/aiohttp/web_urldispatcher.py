@@ -7,8 +7,10 @@ import keyword
 import os
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sized
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
+
+from yarl import URL
 
 from ...web.routing import route_path
 from . import hdrs
@@ -149,6 +151,19 @@ class UrlDispatcher(AbstractRouter, Mapping[str, AbstractResource]):
                 break
             part = part.rpartition("/")[0] or "/"
         return MatchInfoError(HTTPMethodNotAllowed(request.method, allowed) if allowed else HTTPNotFound())
+
+    def match(self, method: str, path: str, above: tuple[Any, ...]) -> Any:
+        """What wirebird's pages about an application ask its router; `route` is None for nothing."""
+        asked = SimpleNamespace(method=method, rel_url=URL.build(path=path), headers={})
+        finding = self.resolve(asked)
+        try:
+            finding.send(None)
+        except StopIteration as ended:
+            if ended.value.http_exception is None:
+                return ended.value
+        else:  # a resource of somebody else's, which waits
+            finding.close()
+        return SimpleNamespace(route=None)
 
     @staticmethod
     def _key(resource: AbstractResource) -> str:
