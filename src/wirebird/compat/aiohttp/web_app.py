@@ -12,14 +12,8 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial, update_wrapper
-from html import escape
-from http import HTTPStatus
-from time import monotonic
-from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Final
 
-from ...errors import ProtocolError, UsageError, WirebirdError
-from ...web import exceptions as _exceptions
 from ...web.app import Application as _Application
 from ...web.keys import AppKey as _AppKey
 from . import hdrs
@@ -27,18 +21,18 @@ from .abc import AbstractAccessLogger
 from .app_keys import AppKey, NotAppKeyWarning
 from .log import server_logger, web_logger
 from .signal import FrozenList, Signal
-from .web_exceptions import HTTPException, of_web
-from .web_protocol import RequestPayloadError
-from .web_request import BaseRequest, Request
+from .web_answer import respond
+from .web_request import Request
 from .web_resources import Domain, MaskDomain, MatchedSubAppResource, PrefixedSubAppResource
-from .web_response import Response, StreamResponse
+from .web_response import StreamResponse
 from .web_routes import SystemRoute
+from .web_server import server_of
 from .web_urldispatcher import UrlDispatcher
 
 if TYPE_CHECKING:
     from ...server.exchange import Exchange
 
-__all__ = ["AppKey", "Application", "CleanupError", "respond"]
+__all__ = ["AppKey", "Application", "CleanupError"]
 
 _COMPOSED: Final = 1024  # handlers behind their middlewares that are remembered
 
@@ -247,8 +241,6 @@ class Application(_Application):
     def make_handler(self, *, loop: Any = None, **kwargs: Any) -> Any:
         """A `web.Server` for it, for `loop.create_server`.  Deprecated: `AppRunner` does it."""
         warnings.warn("Application.make_handler(...) is deprecated, use AppRunner API instead", DeprecationWarning, stacklevel=2)
-        from .web_server import server_of
-
         self.freeze()
         return server_of(self, **kwargs)
 
@@ -360,90 +352,3 @@ async def _within(app: Application, handler: Any, request: Any) -> Any:
         return await handler(request)
     finally:
         match.current_app = before
-
-
-async def respond(
-    request: BaseRequest,
-    handler: Callable[[Any], Any],
-    log: AbstractAccessLogger | None,
-    logger: Any = server_logger,
-    *,
-    debug: bool = False,
-) -> None:
-    """Answer `request` by `handler`: what it raises is an answer too, and what is none is a 500, logged with its traceback."""
-    exchange = request.exchange
-    begun = monotonic()
-    response: Any = None
-    try:
-        response = await _answered(request, handler)
-        await _deliver(request, response)
-    except Exception as error:
-        cause = error.__cause__
-        if isinstance(error, RequestPayloadError | ConnectionError) and isinstance(cause, WirebirdError):
-            raise cause from None  # the client is at fault, and the connection knows what to say
-        if isinstance(error, ProtocolError) and not isinstance(error, UsageError):
-            raise
-        logger.exception("Error handling request from %s", request.remote, exc_info=error)
-        if not exchange.is_unsent():
-            exchange.connection.abort()
-            return
-        response = _failure(request, error, show=debug)
-        exchange.restart()
-        await response.deliver(request)
-    finally:
-        if request.form is not None:
-            await request.form.close()
-        if log is not None and log.enabled and response is not None:
-            log.log(request, response, monotonic() - begun)
-
-
-class _NoResponse(RuntimeError):
-    """A handler has returned something else."""
-
-
-async def _answered(request: BaseRequest, handler: Callable[[Any], Any]) -> Any:
-    try:
-        response = await handler(request)
-    except HTTPException as error:
-        return error
-    except _exceptions.HTTPException as error:  # of a middleware, or a session, of wirebird
-        return of_web(error)
-    if isinstance(response, HTTPException):
-        warnings.warn(
-            "returning HTTPException object is deprecated (#2415) and will be removed, please raise the exception instead",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-    return response
-
-
-async def _deliver(request: BaseRequest, response: Any) -> None:
-    deliver = getattr(response, "deliver", None)
-    if deliver is None:
-        said = f"Web-handler should return a response instance, got {response!r}"
-        raise _NoResponse("Missing return statement on request handler" if response is None else said)
-    try:
-        await deliver(request)
-    except HTTPException as error:  # of `on_response_prepare`
-        if not request.exchange.is_unsent():
-            raise
-        await error.deliver(request)
-
-
-def _failure(request: BaseRequest, error: Exception, *, show: bool) -> Response:
-    """500, with the traceback where that is wanted; 504 for a handler that has waited for too long."""
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    title = f"{status.value} {status.phrase}"
-    said = "".join(format_exception(error)) if show else ""
-    if isinstance(error, TimeoutError):
-        response = Response(status=504, content_type="text/plain")
-    elif isinstance(error, _NoResponse) and not show:
-        response = Response(status=500, text=f"{status.value}: {status.phrase}")
-    elif "text/html" in request.headers.get("Accept", ""):
-        body = f"<h2>Traceback:</h2>\n<pre>{escape(said)}</pre>" if said else status.description
-        text = f"<html><head><title>{title}</title></head><body>\n<h1>{title}</h1>\n{body}\n</body></html>\n"
-        response = Response(status=500, text=text, content_type="text/html")
-    else:
-        response = Response(status=500, text=f"{title}\n\n{said or status.description}", content_type="text/plain")
-    response.force_close()
-    return response
