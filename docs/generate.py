@@ -61,7 +61,7 @@ PAGES: dict[str, list[Shown]] = {
     "web-files": [
         Shown("web/files.py", "FileResponse"),
         Shown("web/static_folder.py", "StaticFolder"),
-        Shown("web/middleware.py", "compress_middleware"),
+        Shown("web/middlewares.py", "compress_middleware"),
     ],
     "testing": [
         Shown("testing/mock.py", "MockTransport"),
@@ -195,6 +195,26 @@ PAGES: dict[str, list[Shown]] = {
         Shown("compat/aiohttp/cookiejar.py", "CookieJar"),
         Shown("compat/aiohttp/tracing.py", "TraceConfig", methods=False),
         Shown("compat/aiohttp/substitution.py", "stand_in"),
+    ],
+    "aiohttp-web": [
+        Shown("compat/aiohttp/web_app.py", "Application"),
+        Shown("compat/aiohttp/web.py", "run_app"),
+        Shown("compat/aiohttp/web_request.py", "BaseRequest"),
+        Shown("compat/aiohttp/web_request.py", "Request"),
+        Shown("compat/aiohttp/web_request.py", "FileField", methods=False),
+        Shown("compat/aiohttp/stream_response.py", "StreamResponse"),
+        Shown("compat/aiohttp/web_response.py", "Response"),
+        Shown("compat/aiohttp/web_response.py", "json_response"),
+        Shown("compat/aiohttp/web_fileresponse.py", "FileResponse", methods=False),
+        Shown("compat/aiohttp/web_ws.py", "WebSocketResponse"),
+        Shown("compat/aiohttp/web_urldispatcher.py", "UrlDispatcher"),
+        Shown("compat/aiohttp/web_routedef.py", "RouteTableDef"),
+        Shown("compat/aiohttp/web_middlewares.py", "normalize_path_middleware"),
+        Shown("compat/aiohttp/web_runner.py", "AppRunner", methods=False),
+        Shown("compat/aiohttp/web_runner.py", "TCPSite", methods=False),
+        Shown("compat/aiohttp/web_server.py", "Server", methods=False),
+        Shown("compat/aiohttp/test_utils.py", "TestServer", methods=False),
+        Shown("compat/aiohttp/test_utils.py", "TestClient"),
     ],
 }
 

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -281,3 +282,11 @@ def _undocumented(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -
         for method in methods
         if method.name[0] != "_" and method not in setters and not ast.get_docstring(method)
     ]
+
+
+def test_no_name_of_web_is_that_of_one_of_its_files():
+    """Whoever imported the file first would find it in place of what has its name."""
+    from wirebird import web
+
+    files = {path.stem for path in Path(web.__file__).parent.glob("*.py")}
+    assert files & set(web.__all__) == set()

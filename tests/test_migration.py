@@ -14,7 +14,7 @@ import pytest
 import wirebird
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "migration.md").read_text("utf-8")
-LIBRARIES = ["aiohttp", "httpx", "requests", "aiosonic"]
+LIBRARIES = ["aiohttp", "aiohttp.web", "httpx", "requests", "aiosonic"]
 NOTHING = "—"
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .forms import FormData, FormLimits
     from .keys import AppKey
     from .limits import RateLimit
-    from .middleware import compress_middleware, middleware, normalize_path_middleware
+    from .middlewares import compress_middleware, middleware, normalize_path_middleware
     from .multipart import MultipartReader, Part
     from .request import Request
     from .response import Response, StreamResponse, json_response
@@ -107,10 +107,10 @@ _homes = {
     "UnixSite": "runner",
     "WebSocketReady": "websocket",
     "WebSocketResponse": "websocket",
-    "compress_middleware": "middleware",
+    "compress_middleware": "middlewares",
     "json_response": "response",
-    "middleware": "middleware",
-    "normalize_path_middleware": "middleware",
+    "middleware": "middlewares",
+    "normalize_path_middleware": "middlewares",
     "run_app": "run",
     "safe_filename": "uploads",
 }

@@ -8,7 +8,7 @@ from typing import Any
 from yarl import URL
 
 from ...errors import UsageError
-from ...web.middleware import meant_paths, middleware
+from ...web.middlewares import meant_paths, middleware
 from .web_exceptions import HTTPMove, HTTPPermanentRedirect
 from .web_response import StreamResponse
 
