@@ -11,6 +11,7 @@ programs that tests start run as a user's would: asyncio's remarks on slow callb
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import ssl
 from collections.abc import Iterator
@@ -37,6 +38,17 @@ def only_what_is_new() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_the_logging_that_was_there() -> Iterator[None]:
+    """A command that was run within the tests has sent its log to a stream that is closed by then."""
+    loggers = [logging.getLogger(name) for name in ("", "wirebird", "wirebird.access")]
+    before = [(one.handlers[:], one.level, one.propagate) for one in loggers]
+    yield
+    for one, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        one.handlers[:], one.propagate = handlers, propagate
+        one.setLevel(level)
 
 
 @pytest.fixture(scope="session")
