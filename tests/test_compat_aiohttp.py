@@ -725,6 +725,45 @@ def test_an_unclosed_session_says_so(lib: Any) -> None:
 
 
 @both
+def test_an_unclosed_session_that_nobody_has_closes_its_connections(lib: Any) -> None:
+    async def main() -> None:
+        ended = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await reader.read()
+            ended.set()
+            writer.close()
+
+        async def use() -> None:
+            session = lib.ClientSession()
+            async with session.get(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/") as response:
+                assert response.status == 200
+
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                await use()
+                gc.collect()
+                async with asyncio.timeout(5):
+                    await ended.wait()
+
+    run(main)
+
+
+@both
+def test_a_time_limit_is_changed_as_attrs_does(lib: Any) -> None:
+    attr = pytest.importorskip("attr")
+    limits = lib.ClientTimeout(total=300, sock_connect=30)
+    assert attr.evolve(limits, total=5) == lib.ClientTimeout(total=5, sock_connect=30)
+    names = ["total", "connect", "sock_read", "sock_connect", "ceil_threshold"]
+    assert list(attr.asdict(limits)) == names
+    assert [one.name for one in attr.fields(lib.ClientTimeout)] == names
+
+
+@both
 def test_session_arguments_that_cannot_be(lib: Any) -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match="ClientTimeout"):

@@ -163,6 +163,13 @@ class ClientSession(SessionView):
         warnings.warn(f"Unclosed client session {self!r}", ResourceWarning, stacklevel=1, source=self)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_exception_handler({"client_session": self, "message": "Unclosed client session"})
+        connector = self._connector
+        if connector is not None and self._connector_owner and not connector.closed:
+            loop = connector.loop
+            if loop is not None and loop.is_running():
+                loop.call_soon_threadsafe(connector._close)  # the collector may be at work in another thread
+            else:
+                connector._close()
 
     # -- the verbs -----------------------------------------------------------------------------------------------------
 
