@@ -107,6 +107,7 @@ PAGES: dict[str, list[Shown]] = {
         Shown("web/runner.py", "SockSite"),
         Shown("web/runner.py", "GracefulExit"),
     ],
+    "asgi": [Shown("server/asgi.py", "AsgiApp", methods=False)],
     "web-forms": [
         Shown("web/forms.py", "FormData"),
         Shown("web/forms.py", "FormLimits", methods=False),

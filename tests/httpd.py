@@ -159,6 +159,8 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from httpbin import app
 
 class Quiet(WSGIRequestHandler):
+    wbufsize = -1  # a response as one: the examples let go of some unread, and aiohttp complains if the body is still on its way
+
     def log_message(self, *arguments):
         pass
 

@@ -104,6 +104,12 @@ def test_it_can_be_awaited_once_and_by_a_task() -> None:
             ws = await asyncio.create_task(call)
             with pytest.raises(RuntimeError, match="awaited before"):
                 await call
+            async with (entered := client.websocket(origin.url())):
+                for use in (lambda: entered.send(None), lambda: entered.throw(KeyError)):
+                    with pytest.raises(RuntimeError, match="awaited before"):
+                        use()
+            entered.close()  # as of any coroutine that has ended
+            call.close()
             await ws.close(3001, "bye")
             assert (origin.sockets[0].close_code, origin.sockets[0].close_reason) == (3001, "bye")
             with pytest.raises(WebSocketClosed):

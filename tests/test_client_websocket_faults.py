@@ -7,6 +7,7 @@ import base64
 import gc
 import hashlib
 import warnings
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,9 +28,11 @@ from wirebird.errors import (
     RequestTimeout,
     StatusError,
     UsageError,
+    WebSocketClosed,
     WebSocketError,
     WirebirdError,
 )
+from wirebird.protocol.websocket_frames import encode_frame
 
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 Handler = Callable[[Request], Awaitable[HttpResponse]]
@@ -619,5 +622,145 @@ def test_a_websocket_that_is_forgotten_is_closed_and_said_so() -> None:
                 gc.collect()
             await origin.until(lambda: origin.open == 0)
             assert not client.connector._upgraded
+
+    run(main)
+
+
+@BOTH
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("way", ["block", "reconnect", "client"])
+def test_a_conversation_that_is_cancelled_at_every_step(loop: str, secure: bool, way: str, contexts: Any) -> None:
+    """In whatever turn of the loop: no task, no timer and no connection is left, and the peer is told within its time."""
+
+    async def main() -> None:
+        server, trusting = contexts
+        running = asyncio.get_running_loop()
+
+        async def talk(ws: wirebird.WebSocket) -> None:
+            await ws.send("x" * 150_000)
+            await ws.send_fragments(["a", "b", "c"])
+            await ws.ping()
+            assert len(await ws.receive_text(timeout=9)) == 150_000
+            async for message in ws:
+                assert message.data == "abc"
+                break
+
+        async def conversation(client: wirebird.HTTPClient, url: str) -> None:
+            if way == "reconnect":
+                async for ws in client.websocket(url, reconnect=wirebird.Reconnect(backoff=0)):
+                    await talk(ws)
+                    if ws.connection.latency is not None and len(origin.sockets) % 2:
+                        break
+            elif way == "client":
+                async with wirebird.HTTPClient(wirebird.TCPConnector(ssl=trusting)) as own:
+                    ws = await own.websocket(url)
+                    await talk(ws)
+            else:
+                async with client.websocket(url, heartbeat=9) as ws:
+                    await talk(ws)
+
+        async with (
+            WebSocketOrigin(tls=server if secure else None, max_queue=50_000) as origin,
+            wirebird.HTTPClient(wirebird.TCPConnector(pool_size=1, ssl=trusting)) as client,
+        ):
+            before = len(asyncio.all_tasks())
+            for steps in range(400):
+                task = asyncio.create_task(conversation(client, origin.url("/echo")))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                if task.done():
+                    break
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                gc.collect(0)
+                await origin.until(lambda: origin.open == 0)
+                while client.connector._upgraded or client.connector._sockets:
+                    await asyncio.sleep(0)
+                if client.connector.peek() is not None:
+                    check_settled(client)
+                assert not origin.faults
+            else:
+                raise AssertionError("it never came to an end")
+            await task
+            await origin.until(lambda: origin.open == 0)
+            assert steps > 8
+            await asyncio.sleep(0)
+            assert len(asyncio.all_tasks()) <= before + 1
+            if loop == "asyncio":
+                assert len([timer for timer in running._scheduled if not timer.cancelled()]) <= 3
+
+    run(main, kind=loop)
+
+
+@BOTH
+@pytest.mark.parametrize("secure", [False, True], ids=["ws", "wss"])
+@pytest.mark.parametrize("orderly", [False, True])
+def test_a_peer_that_leaves_while_what_it_sent_is_not_all_inflated(loop: str, secure: bool, orderly: bool, contexts: Any) -> None:
+    """With TLS the end is known before the reader has had what came ahead of it."""
+
+    async def main() -> None:
+        server, trusting = contexts
+        compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+        messages = [b"%08d" % number + bytes(900_000) for number in range(20)]
+        wire = b"".join(
+            encode_frame(2, (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4], rsv1=True)
+            for message in messages
+        )
+
+        async def script(link: Link) -> None:
+            await link.request()
+            await link.send(switch(link.head, b"Sec-WebSocket-Extensions: permessage-deflate"))
+            await link.send(wire + (encode_frame(8, b"\x03\xe8") if orderly else b""))
+            link.writer.close()
+
+        async with (
+            Peer(script, ssl=server if secure else None) as peer,
+            wirebird.HTTPClient(wirebird.TCPConnector(ssl=trusting)) as client,
+        ):
+            for leave in (False, True):
+                ws = await client.websocket(peer.url("/").replace("http", "ws"))
+                for message in messages[: 3 if leave else None]:
+                    assert await ws.receive_bytes(timeout=5) == message
+                    await asyncio.sleep(0.002)
+                if leave:
+                    await asyncio.wait_for(ws.close(), 5)
+                    assert ws.close_code is not None
+                with pytest.raises(WebSocketClosed if orderly or leave else ConnectionLost):
+                    while True:
+                        await ws.receive(timeout=5)
+                await asyncio.wait_for(ws.close(), 5)
+                assert not client.connector._upgraded and ws.connection._timer is None
+
+    run(main, kind=loop)
+
+
+def test_whoever_closes_the_client_too_waits_until_it_is_closed() -> None:
+    async def main() -> None:
+        async with WebSocketOrigin() as origin:
+            client = wirebird.HTTPClient()
+            ws = await client.websocket(origin.url("/held"))
+            origin.sockets[0].connection._pause()  # it does not answer
+            first, second = asyncio.create_task(client.close()), asyncio.create_task(client.close())
+            while ws.connection.protocol.close_sent is None:
+                await asyncio.sleep(0)
+            assert not first.done() and not second.done()
+            origin.sockets[0].connection.emptied()
+            await asyncio.wait_for(second, 5)
+            assert ws.close_code == 1001 and ws.connection.transport is None
+            await first
+            await client.close()
+
+            client = wirebird.HTTPClient()
+            ws = await client.websocket(origin.url("/held"))
+            origin.sockets[1].connection._pause()
+            first, second = asyncio.create_task(client.close()), asyncio.create_task(client.close())
+            while ws.connection.protocol.close_sent is None:
+                await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.wait_for(second, 5)
+            await asyncio.wait_for(ws.connection.when_gone(), 5)
+            with pytest.raises(asyncio.CancelledError):
+                await first
 
     run(main)

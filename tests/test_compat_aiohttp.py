@@ -10,7 +10,7 @@ import io
 import json
 import warnings
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import aiohttp
 import pytest
@@ -725,30 +725,45 @@ def test_an_unclosed_session_says_so(lib: Any) -> None:
 
 
 @both
-def test_an_unclosed_session_that_nobody_has_closes_its_connections(lib: Any) -> None:
+@pytest.mark.parametrize("keepalive", [15, None])
+def test_an_unclosed_session_keeps_no_connections(lib: Any, keepalive: float | None) -> None:
+    """A session for each request, and none of them closed: a common mistake, which must not run out of sockets."""
+
     async def main() -> None:
-        ended = asyncio.Event()
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            await reader.read()
-            ended.set()
-            writer.close()
-
-        async def use() -> None:
-            session = lib.ClientSession()
-            async with session.get(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/") as response:
-                assert response.status == 200
-
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ResourceWarning)
-                await use()
-                gc.collect()
+        async with Origin() as origin:
+            for _ in range(3):
+                session = lib.ClientSession(connector=lib.TCPConnector(keepalive_timeout=keepalive))
+                async with session.get(origin.url("/anything")) as response:
+                    await response.read()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    del session, response
+                    gc.collect()
                 async with asyncio.timeout(5):
-                    await ended.wait()
+                    while origin.open:
+                        await asyncio.sleep(0.001)
+
+    run(main)
+
+
+@both
+def test_a_connector_outlives_a_session_that_nobody_closed(lib: Any) -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        async with Origin() as origin, lib.TCPConnector() as connector:
+            session = lib.ClientSession(connector=connector)
+            kept = lib.ClientSession(connector=connector)
+            response = await kept.get(origin.url("/held?first=10"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                del session
+                gc.collect()
+            await asyncio.sleep(0)
+            origin.release.set()
+            assert len(await response.read()) == 100_000
+            async with kept.get(origin.url("/anything")) as response:
+                assert response.status == 200
 
     run(main)
 
@@ -793,8 +808,11 @@ def test_session_arguments_that_cannot_be(lib: Any) -> None:
             for url in ("http://", "http:///path", "/path", "http://a:99999/"):
                 with pytest.raises(lib.InvalidURL):
                     await session.get(url)
-            for url in ("ftp://example.org/", "call:me"):
+            for url in ("ftp://example.org/", "call:me", "file:///etc/passwd", "about:blank"):
                 with pytest.raises(lib.NonHttpUrlClientError):
+                    await session.get(url)
+            for url in (None, 5, b"http://example.org/"):
+                with pytest.raises(TypeError):
                     await session.get(url)
 
     run(main)
@@ -1053,3 +1071,19 @@ def test_on_uvloop() -> None:
                 assert (await response.json())["form"] == {"a": "b"}
 
     run(main, "uvloop")
+
+
+@both
+def test_names_that_programs_know_from_annotations(lib: Any) -> None:
+    """Private in aiohttp, and imported all over the world: `from aiohttp.client import _RequestContextManager`."""
+
+    async def main() -> None:
+        async with Origin() as origin, lib.ClientSession() as session:
+            getting = session.get(origin.url("/anything"))
+            assert isinstance(getting, get_origin(lib.client._RequestContextManager) or lib.client._RequestContextManager)
+            async with getting as response:
+                assert response.status == 200
+        (connecting,) = get_args(lib.client._WSRequestContextManager)
+        assert get_origin(connecting) or connecting is lib.ClientWebSocketResponse
+
+    run(main)

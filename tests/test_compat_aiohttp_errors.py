@@ -340,6 +340,14 @@ def test_errors_of_a_proxy(lib: Any) -> None:
             with pytest.raises(lib.ClientProxyConnectionError) as info:
                 await session.get("http://example.org/", proxy="http://127.0.0.1:1")
             assert info.value.errno == 111
+            assert (info.value.host, info.value.port, info.value.args[0].proxy) == ("127.0.0.1", 1, None)
+            assert "Cannot connect to host 127.0.0.1:1 ssl:default" in str(info.value)
+            with pytest.raises(lib.ClientProxyConnectionError):
+                await session.get("http://example.org/", proxy="socks5h://127.0.0.1:1")
+            with pytest.raises(lib.ClientConnectorDNSError) as info:
+                await session.get("https://example.org/", proxy="http://user:word@nowhere.invalid:8080")
+            assert (info.value.host, info.value.port) == ("nowhere.invalid", 8080)
+            assert "word" not in repr(info.value)
             fields = {"Proxy-Authorization": "Basic YTpi", "X-Proxy": "1"}
             with pytest.raises(lib.ClientHttpProxyError) as info:
                 await session.get("https://example.org/", proxy=proxy, proxy_headers=fields, headers={"X-Origin": "1"})

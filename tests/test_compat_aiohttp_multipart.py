@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from origin import Origin, run
 from wirebird.compat.aiohttp import multipart as ours
 from wirebird.errors import DecodingError, InvalidHeader, InvalidMultipart, LimitExceeded, UsageError
 
@@ -159,7 +160,7 @@ def test_it_can_be_written_again_and_had_as_bytes() -> None:
 
 
 def test_large_parts_are_encoded_in_pieces_and_read_back() -> None:
-    data = bytes(range(256)) * 3000
+    data = bytes(range(256)) * 1000
     for fields in (
         {"Content-Transfer-Encoding": "base64"},
         {"Content-Transfer-Encoding": "quoted-printable"},
@@ -229,6 +230,30 @@ def test_closing_closes_what_is_open(tmp_path: Any) -> None:
     asyncio.run(made.close())
     assert file.closed
     assert made.consumed
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "wirebird.compat.aiohttp"])
+def test_what_is_in_memory_is_sent_again_and_again(name: str) -> None:
+    """A retry with the same `FormData` sends the same file, unless that was closed with the first request."""
+
+    module = importlib.import_module(name)
+
+    async def main() -> None:
+        async with Origin() as origin, module.ClientSession() as session:
+            form = module.FormData()
+            form.add_field("file", io.BytesIO(b"some file"), filename="a.txt")
+            writer = module.MultipartWriter()
+            writer.append("text")
+            writer.append(io.BytesIO(b"some file"))
+            for body in (form, writer):
+                for _ in range(3):
+                    async with session.post(origin.url("/anything"), data=body) as response:
+                        assert response.status == 200
+            bodies = [asked.body for asked in origin.asked]
+            assert len(set(bodies[:3])) == len(set(bodies[3:])) == 1
+            assert all(b"some file" in body for body in bodies)
+
+    run(main)
 
 
 def test_a_part_that_can_be_sent_once_makes_the_whole_so() -> None:

@@ -332,7 +332,7 @@ def test_a_reader_that_is_slow_holds_up_the_peer(lib: Any) -> None:
 def test_a_bomb_is_not_inflated_at_once() -> None:
     async def main() -> None:
         async with Origin() as origin, ours.ClientSession() as session:
-            bomb = gzip.compress(bytes(50_000_000))
+            bomb = gzip.compress(bytes(10_000_000), 1)
 
             async def handler(asked: Asked, wire: Wire) -> None:
                 await wire.respond(200, [("Content-Encoding", "gzip")], bomb)
@@ -388,3 +388,28 @@ def test_pieces_have_the_size_that_was_asked_for_where_there_is_as_much(size: in
             assert {len(piece) for piece in pieces[:-1]} <= {size}
 
     run(main, "uvloop")
+
+
+@both
+@pytest.mark.parametrize("how", ["read", "readany", "readline", "readchunk", "readexactly", "iter_chunked", "wait_eof"])
+def test_a_read_that_took_too_long_is_taken_up_again(lib: Any, how: str) -> None:
+    """`asyncio.wait_for(content.readline(), …)` around each line of a stream that is silent now and then loses nothing."""
+
+    async def main() -> None:
+        async with Origin() as origin, lib.ClientSession() as session:
+            async with session.get(origin.url("/held?first=10")) as response:
+                content = response.content
+                assert await content.readexactly(10) == pattern(10)
+                arguments = {"read": (1000,), "readexactly": (1000,)}.get(how, ())
+                read = content.iter_chunked(1000).__anext__ if how == "iter_chunked" else getattr(content, how)
+                for _ in range(2):
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(read(*arguments), 0.01)
+                origin.release.set()
+                await read(*arguments)
+                await content.read()
+                assert content.at_eof()
+                assert content.total_bytes == 100_000
+            assert origin.connections == 1
+
+    run(main)

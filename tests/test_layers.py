@@ -22,10 +22,14 @@ from layers import (
 ROOT = Path(__file__).resolve().parents[1] / "src" / "wirebird"
 SOURCES = read_sources(ROOT)
 
+_WEB = ("app", "byte_stream", "content", "error_page", "exceptions", "forms", "multipart", "request", "response", "routing")
+
 # Groups of modules that name each other's classes in annotations only.  Nothing of this exists when the program runs; the list
 # may become shorter, and not longer.
 TYPED_CIRCLES = {
     ("wirebird.client.call", "wirebird.client.client", "wirebird.client.plain", "wirebird.client.verbs"),
+    # A request says which application and route it is for, and a response what it answers.
+    tuple(f"wirebird.web.{name}" for name in _WEB),
 }
 
 # Calls without an argument on text that is known to be ASCII: (module, call), each with its reason.

@@ -182,6 +182,27 @@ def test_a_connection_that_lasted_begins_the_count_anew() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("heartbeat", [None, 60])
+def test_a_connection_lasts_until_its_end_though_nothing_was_said(heartbeat: float | None) -> None:
+    async def main() -> None:
+        async with WebSocketOrigin() as origin, wirebird.HTTPClient() as client:
+            policy = Reconnect(backoff=Backoff(1, 2, 10, jitter=False), stable=0.05)
+            sockets = aiter(client.websocket(origin.url("/held"), reconnect=policy, heartbeat=heartbeat))
+            waits = Waits(sockets)
+            async for ws in sockets:
+                if sockets.opened == 4:
+                    break
+                if sockets.opened < 3:
+                    await asyncio.sleep(0.06)
+                await ws.close()
+                if sockets.opened == 3:
+                    await asyncio.sleep(0.06)  # that the program takes its time is no merit of the connection
+            assert waits == [1, 1, 2]
+            await sockets.aclose()
+
+    run(main)
+
+
 @BOTH
 def test_leaving_the_loop_closes_without_waiting(loop: str) -> None:
     async def main() -> None:

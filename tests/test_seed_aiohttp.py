@@ -466,7 +466,7 @@ def test_total(seed: AiohttpSeed):
     async def use(session):
         with pytest.raises(asyncio.TimeoutError):
             await session.get(f"{HTTPBIN}/silent", timeout=seed.aiohttp.ClientTimeout(total=0.05))
-        async with session.get(f"{HTTPBIN}/held?first=10", timeout=seed.aiohttp.ClientTimeout(total=0.5)) as response:
+        async with session.get(f"{HTTPBIN}/held?first=10", timeout=seed.aiohttp.ClientTimeout(total=0.3)) as response:
             with pytest.raises(asyncio.TimeoutError):
                 await response.read()
 
@@ -477,13 +477,13 @@ def test_total_for_a_slow_consumer(seed: AiohttpSeed):
     """S3-64: the time is used up by whoever is slow; what is here as a whole may be read at leisure."""
 
     async def use(session):
-        limit = seed.aiohttp.ClientTimeout(total=0.5)
+        limit = seed.aiohttp.ClientTimeout(total=0.3)
         async with (
             session.get(f"{HTTPBIN}/held?first=1000", timeout=limit) as late,
             session.get(f"{HTTPBIN}/bytes/1000", timeout=limit) as whole,
         ):
             assert await late.content.read(1) == await whole.content.read(1) == pattern(1)
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(0.35)
             with pytest.raises(asyncio.TimeoutError):
                 await late.content.read(1)
             with pytest.raises(asyncio.TimeoutError):
@@ -503,7 +503,7 @@ def test_sock_read(seed: AiohttpSeed):
             with pytest.raises(seed.aiohttp.SocketTimeoutError):
                 await response.read()
 
-    seed.with_session(use, timeout=seed.aiohttp.ClientTimeout(sock_read=0.4))
+    seed.with_session(use, timeout=seed.aiohttp.ClientTimeout(sock_read=0.3))
 
 
 def test_connect(seed: AiohttpSeed):

@@ -292,7 +292,7 @@ def test_a_last_answer_that_is_read_late_is_whole(kind: str, secure: bool, monke
     authority = trustme.CA()
     authority.issue_cert("localhost").configure_cert(context)
     authority.configure_trust(trusting)
-    size = 8_000_000
+    size = 6_000_000
 
     async def last(exchange: Any) -> None:
         exchange.keep_alive = False
@@ -302,7 +302,7 @@ def test_a_last_answer_that_is_read_late_is_whole(kind: str, secure: bool, monke
         server = Server(App({"/last": last}), Settings(linger_time=0.1))
         (address,) = await server.listen(ssl=context if secure else None)
         tls: dict[str, Any] = {"ssl": trusting, "server_hostname": "localhost"} if secure else {}
-        client = await Client.to(address, limit=1000, **tls)
+        client = await Client.to(address, limit=65536, **tls)
         client.writer.write(GET.replace(b" / ", b" /last "))
         await asyncio.sleep(0.7)
         data = await client.rest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -264,6 +264,15 @@ def test_failures_are_bounded() -> None:
     assert len(long[-1].message) <= 4000
 
 
+@pytest.fixture
+def no_log() -> Iterator[None]:
+    """Nothing is logged: what cannot be encoded, no log could hold."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("no_log")
 def test_what_an_exception_says_is_not_trusted() -> None:
     class Odd(Exception):
         def __str__(self) -> str:

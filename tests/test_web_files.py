@@ -119,7 +119,7 @@ def test_whole_files(kind: str, size: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", LOOPS)
-@pytest.mark.parametrize("way", ["tls", "unix", "no sendfile", "sendfile fails", "sendfile stops"])
+@pytest.mark.parametrize("way", ["tls", "unix", "no sendfile", "sendfile fails", "sendfile stops", "cold", "unknown"])
 def test_every_way(kind: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path / "a", LARGE)
     calls = []
@@ -132,6 +132,15 @@ def test_every_way(kind: str, way: str, tmp_path: Path, monkeypatch: pytest.Monk
         return real(out, file, offset, min(count, 70_000))
 
     monkeypatch.setattr(os, "sendfile", sendfile)
+    asked = []
+
+    def preadv(file: int, buffers: list[bytearray], offset: int, flags: int) -> int:
+        asked.append(offset)
+        raise BlockingIOError if way == "cold" else OSError(errno.EOPNOTSUPP, "not here")
+
+    if way in ("cold", "unknown"):
+        monkeypatch.setattr(os, "preadv", preadv)
+        monkeypatch.setattr(file_sending, "_AHEAD", 100_000)
     if way == "no sendfile":
         monkeypatch.setattr(file_sending, "_sendfile", None)
 
@@ -150,6 +159,7 @@ def test_every_way(kind: str, way: str, tmp_path: Path, monkeypatch: pytest.Monk
     run(main, kind=kind)
     assert files_open(tmp_path) == 0
     assert bool(calls) is (way not in ("tls", "no sendfile"))
+    assert bool(asked) is (way in ("cold", "unknown"))
 
 
 @pytest.mark.parametrize("kind", LOOPS)
@@ -768,7 +778,7 @@ def test_a_slow_client_is_not_cut_off(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", LOOPS)
-@pytest.mark.parametrize("where", ["opening", "sending", "reading"])
+@pytest.mark.parametrize("where", ["opening", "sending", "reading", "waiting for the disk"])
 def test_a_handler_that_is_cancelled(kind: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At every place where it waits the file is closed, also what a thread opens after that."""
     with (tmp_path / "a").open("wb") as file:
@@ -786,6 +796,9 @@ def test_a_handler_that_is_cancelled(kind: str, where: str, tmp_path: Path, monk
 
     if where == "opening":
         monkeypatch.setattr(opened_file, "_open", hold(opened_file._open))
+    elif where == "waiting for the disk":
+        monkeypatch.setattr(file_sending, "_is_in_memory", lambda file, at: False)
+        monkeypatch.setattr(file_sending, "_bring", hold(file_sending._bring))
     elif where == "reading":
         monkeypatch.setattr(file_sending, "_sendfile", None)
         monkeypatch.setattr(opened_file, "_read", hold(opened_file._read))

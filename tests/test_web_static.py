@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from raw_peer import run
 from web_ask import get, serving, site
@@ -280,6 +284,30 @@ def test_safe_names() -> None:
         assert safe_names(path, hidden=False) == path.split("/"), path
     for path in ("/", "//", "a//", "/a", "a\\b", "\udc2fa", "a\0", "\n"):
         assert safe_names(path, hidden=True) is None, path
+
+
+PIECES = [
+    *("..", ".", "/", "\\", "%", "a.txt", "sub", "out", "out_folder", "in_folder", "x", "secret"),
+    *("\0", "\udc2f", "C:", "nul", " ", "~"),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=8))
+def test_whatever_is_named_is_in_the_folder(pieces: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        outer = Path(name).resolve()
+        root = outer / "site"
+        (root / "sub").mkdir(parents=True)
+        (outer / "secret").write_bytes(SECRET)
+        (root / "out").symlink_to(outer / "secret")
+        (root / "out_folder").symlink_to(outer)
+        (root / "in_folder").symlink_to("sub")
+        folder = web.Application().add_routes([web.static("/", root)])[0]
+        names = safe_names("".join(pieces), hidden=True)
+        if names is not None:
+            with contextlib.suppress(web.HTTPNotFound):  # type: ignore[attr-defined]
+                assert folder._resolve(names).is_relative_to(root)
 
 
 # -- folders ---------------------------------------------------------------------------------------------------------------

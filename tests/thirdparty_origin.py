@@ -60,7 +60,7 @@ class ThirdPartyOrigin(Aside):
             "b.txt": b"second",
             "data.bin": DATA,
             "lines.csv": "a;b\nä;ö\n".encode(),
-            "packed.txt.gz": gzip.compress(b"packed text"),
+            "packed.txt.gz": gzip.compress(b"packed text", mtime=0),
             "sub/c.txt": b"third",
         }
         self.schema = graphql.build_schema(SCHEMA)
@@ -125,7 +125,7 @@ class ThirdPartyOrigin(Aside):
 
     async def _packed(self, asked: Asked, wire: Wire) -> None:
         """Compressed, whatever was asked for."""
-        await wire.respond(200, [("Content-Encoding", "gzip")], gzip.compress(DATA))
+        await wire.respond(200, [("Content-Encoding", "gzip")], gzip.compress(DATA, mtime=0))
 
     async def _whole(self, asked: Asked, wire: Wire) -> None:
         """No ranges, and says so."""

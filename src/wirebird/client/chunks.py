@@ -19,7 +19,7 @@ from ..protocol.http1_chunks import ChunkParser
 from .http1 import Http1Connection
 from .response import HttpResponse
 
-__all__ = ["LARGEST_CHUNK", "ChunkConnection", "ChunkReader", "forget_chunks", "iter_chunks"]
+__all__ = ["LARGEST_CHUNK", "ChunkConnection", "ChunkReader", "forget_chunks", "incoming_of", "iter_chunks"]
 
 # A chunk that is larger than this is given out in pieces, for the peer chooses its size, up to 2**64.
 LARGEST_CHUNK: Final = 1_048_576
@@ -124,8 +124,11 @@ class ChunkReader:
         return piece, False
 
     async def arrival(self) -> None:
-        """Wait for more.  Raises what `HttpResponse.content` raises for a body that does not arrive."""
-        await self.response._arrival()
+        """Wait for more.  Raises what `HttpResponse.content` raises for a body that does not arrive.
+
+        Whoever is cancelled here may go on later: what comes meanwhile is kept, as far as `READ_AHEAD`.
+        """
+        await self.response._arrival(resumable=True)
 
     def _cut(self) -> tuple[bytes, bool] | None:
         """The next piece as it came, up to the end of a chunk."""
@@ -145,6 +148,11 @@ class ChunkReader:
             return part, False
         ends.popleft()
         return part, True
+
+
+def incoming_of(response: HttpResponse) -> Incoming | None:
+    """The body of `response` as its connection fills it; None if it came with the head."""
+    return response._incoming
 
 
 def forget_chunks(response: HttpResponse) -> None:

@@ -163,6 +163,7 @@ class HTTPClient(Verbs, Services):
             or self.timeouts.ceil_threshold is not None
         )
         self._closed = False
+        self._closing: asyncio.Future[None] | None = None  # done when the task that closes has closed
         self._pending = 0
         self._quiet: asyncio.Event | None = None
 
@@ -357,9 +358,15 @@ class HTTPClient(Verbs, Services):
         self.plans.clear()
         if self._paused is not None:
             self._paused.close()
+        loop = asyncio.get_running_loop()
+        while self._closing is not None and self._closing.get_loop() is loop:
+            await asyncio.wait([self._closing])  # another task is at it
+        closing = self._closing = loop.create_future()
         try:
             await self.connector.close()  # first, for it says goodbye also where another has opened the connection
         finally:
+            closing.set_result(None)
+            self._closing = None
             if self._sender is not None:
                 await self._sender.close()
 

@@ -19,7 +19,7 @@ class Deferred(Coroutine[Any, Any, _T]):
     __slots__ = ("_iterator", "_started")
 
     _started: bool
-    _iterator: Generator[Any, Any, _T]
+    _iterator: Generator[Any, Any, _T]  # of a task that took this for its coroutine; who awaits it has one of his own
 
     def __await__(self) -> Generator[Any, Any, _T]:
         raise NotImplementedError
@@ -29,20 +29,21 @@ class Deferred(Coroutine[Any, Any, _T]):
             raise RuntimeError(f"cannot reuse {self!r}: it was awaited before")
         self._started = True
 
-    def send(self, value: Any) -> Any:
-        """Go on; what a task calls."""
-        if not self._started:
+    def _running(self) -> Generator[Any, Any, _T]:
+        if not hasattr(self, "_iterator"):
             self._iterator = self.__await__()
-        return self._iterator.send(value)
+        return self._iterator
+
+    def send(self, value: Any) -> Any:
+        """Go on; what a task calls.  Raises `RuntimeError` if it was awaited before."""
+        return self._running().send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Raise `error` where the call waits."""
-        if not self._started:
-            self._iterator = self.__await__()
-        return self._iterator.throw(*error)
+        """Raise `error` where the call waits.  Raises `RuntimeError` if it was awaited before."""
+        return self._running().throw(*error)
 
     def close(self) -> None:
-        """Give the call up."""
-        if self._started:
+        """Give the call up, unless somebody else awaits it."""
+        if hasattr(self, "_iterator"):
             self._iterator.close()
         self._started = True

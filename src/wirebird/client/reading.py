@@ -238,10 +238,10 @@ class Reading:
             await self._arrival()
         return piece
 
-    async def _arrival(self) -> None:
-        """Wait until more of the body is here.  Raises what ended it early."""
+    async def _arrival(self, *, resumable: bool = False) -> None:
+        """Wait until more of the body is here; cancelled, a `resumable` wait leaves it as it is.  Raises what ended it early."""
         if self._incoming is not None:
-            await self._incoming.arrival()
+            await self._incoming.arrival(resumable=resumable)
 
     def _piece_now(self) -> bytes | None:
         """The next piece, decoded, without waiting: b"" at the end, None if it is yet to come, or never will."""

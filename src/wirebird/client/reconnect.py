@@ -29,8 +29,8 @@ class Reconnect:
                      random part is waited
     statuses         of answers to the handshake after which to try again: 408, 425, 429, 500, 502, 503 and 504, no sooner than
                      their `Retry-After` says
-    stable           seconds that a connection has to last to count as a success, 5: a server that takes connections and drops
-                     them is not asked ever faster
+    stable           seconds from the handshake to its end that a connection has to last to count as a success, 5: a server that
+                     takes connections and drops them is not asked ever faster
     at_first         also go on where the very first connection fails, False: a wrong URL is an error, and no reason to try for
                      ever
     max_retry_after  but do not try again if `Retry-After` asks for more than so many seconds, 300

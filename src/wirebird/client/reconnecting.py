@@ -79,7 +79,7 @@ class Reconnecting:
         if socket is not None:
             await socket.close()
             if not self._opener.closed:
-                lasted = socket.connection.heard_at - self._since
+                lasted = socket.connection.ended_at - self._since
                 delay = self._delay(_ended(socket), lasted >= self._policy.stable)
                 await self._opener.pauses.wait(self, self.sleep(delay))
         while not (self._opener.closed and self.opened):

@@ -160,7 +160,7 @@ class Services:
         max_size       bytes of one message, after inflating, 1 MiB; None for no limit; one that is larger ends it with 1009
         max_fragments  frames that one message may come in
         max_queue      bytes of messages that may wait to be received, 256 KiB, before the socket is left alone
-        close_timeout  seconds that the peer has to answer a close, 10
+        close_timeout  seconds that the peer has to answer a close and end the connection, 10
         auto_pong      answer pings; False gives them, and pongs, out as messages
         origin         the `Origin` field; none by default, for it names the page that a browser shows
         reconnect      True, or a `Reconnect` that says when to try again and how often

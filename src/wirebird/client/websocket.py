@@ -217,10 +217,7 @@ class WebSocketCall(Deferred[WebSocket]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None or issubclass(kind, Exception):
-            await self._socket.__aexit__(kind, error, traceback)
-        else:
-            self._socket.connection.part(1001)
+        await self._socket.__aexit__(kind, error, traceback)
 
 
 async def _refused(response: HttpResponse) -> StatusError:

@@ -154,6 +154,11 @@ class Incoming:
             self._buffered = len(whole)
             self.complete = True
 
+    @property
+    def supply(self) -> Supply | None:
+        """What fills it; None once nothing more will come."""
+        return self._connection
+
     # -- the connection's side -----------------------------------------------------------------------------------------
 
     def feed(self, piece: bytes) -> None:
@@ -329,8 +334,12 @@ class Incoming:
         self.error = error
         return error
 
-    async def arrival(self) -> None:
-        """Wait until something has arrived.  Raises what ended the body early."""
+    async def arrival(self, *, resumable: bool = False) -> None:
+        """Wait until something has arrived.  Raises what ended the body early.
+
+        If all who wait are cancelled the connection is closed, for the rest would arrive for nobody; but not for one who is
+        `resumable`: who may ask again, and holds a `Claim` until then.
+        """
         if self.error is not None:
             raise self.error
         connection = self._connection
@@ -344,7 +353,7 @@ class Incoming:
             await waiter
         except asyncio.CancelledError:
             self._readers -= 1
-            if not self._readers and not self.patient:
+            if not (self._readers or self.patient or resumable):
                 self.drop(asyncio.CancelledError())  # the rest would arrive for nobody
             raise
         self._readers -= 1

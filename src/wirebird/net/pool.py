@@ -223,6 +223,11 @@ class SmartPool:
             del self._idle[key]
         return False
 
+    def shut_idle(self) -> None:
+        """Close every idle connection."""
+        while self._evict():
+            pass
+
     # -- what happened -------------------------------------------------------------------------------------------------
 
     def admit(self, connection: Any) -> None:

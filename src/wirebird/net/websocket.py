@@ -36,7 +36,7 @@ class WebSocket:
 
     `async for message in ws` ends when the peer closes, and raises what broke the connection if that was not in good order:
     `ConnectionLost`, `WebSocketError`, or `ReadTimeout` where a heartbeat found nobody there.  At the end of `async with` it is
-    closed, with 1000, or 1011 where the block raised.
+    closed, with 1000, with 1011 where the block raised, or with 1001 where it was cancelled, and then nothing is waited for.
 
     subprotocol  the one agreed upon, None for none
     response     the response of the handshake (client), or None
@@ -76,7 +76,7 @@ class WebSocket:
         deflate        what was agreed upon of permessage-deflate; None for no compression
         heartbeat      seconds of silence after which the peer is given up for gone; it is asked for a sign of life after half of
                        them, or after `ask_after`; None to wait for ever
-        close_timeout  seconds that the peer has to answer a close, 10
+        close_timeout  seconds that the peer has to answer a close and end the connection, 10
         max_size       bytes of one message, after inflating, 1 MiB; None for no limit; else it is closed with 1009
         max_fragments  frames of one message
         max_queue      bytes of messages that a slow reader may be behind, 256 KiB, before the socket is left alone
@@ -176,7 +176,7 @@ class WebSocket:
                 await connection.news()
             if not messages:
                 if connection.failure is not None:
-                    raise connection.failure
+                    raise connection.broken()
                 raise StopAsyncIteration
         message = messages.popleft()
         if not messages and self._connection.paused:
@@ -187,8 +187,11 @@ class WebSocket:
         """The next message.
 
         Raises `WebSocketClosed` once the peer has closed and its last message was given out, what broke the connection, as
-        iteration does, and `ReadTimeout` if there is none within `timeout` seconds, after which it may be called again.
+        iteration does, `ReadTimeout` if there is none within `timeout` seconds, after which it may be called again, `UsageError`
+        for a timeout that is none, and `RuntimeError` if another task is receiving.
         """
+        if timeout is not None:
+            check_number("timeout", timeout, "None or seconds")
         messages = self._messages
         if not messages:
             connection = self._connection
@@ -204,7 +207,6 @@ class WebSocket:
         return message
 
     async def _wait_for(self, timeout: float) -> None:
-        check_number("timeout", timeout, "None or seconds")
         try:
             async with asyncio.timeout(timeout) as scope:
                 while not self._messages and not self._connection.ended:
@@ -241,6 +243,8 @@ class WebSocket:
         `compress` is None to compress what is long enough for that, where compression was agreed upon, and else the caller's
         decision.  Raises `WebSocketClosed`, what broke the connection, and `UsageError` for data of another type.
         """
+        if compress is not None:
+            _check_compress(compress)
         connection = self._connection
         if (lock := self._fragments) is not None and lock.locked():
             async with lock:
@@ -263,14 +267,25 @@ class WebSocket:
         text = json_serializer(value)
         await self.send(text.decode() if isinstance(text, bytes | bytearray) else text, compress=compress)
 
-    async def send_fragments(self, pieces: Iterable[str] | Iterable[bytes] | AsyncIterable[str] | AsyncIterable[bytes]) -> None:
-        """Send one message in as many frames as there are pieces, all of them str or all of them bytes, each as it comes.
+    async def send_fragments(
+        self,
+        pieces: Iterable[str]
+        | Iterable[bytes | bytearray | memoryview]
+        | AsyncIterable[str]
+        | AsyncIterable[bytes | bytearray | memoryview],
+        *,
+        compress: bool | None = None,
+    ) -> None:
+        """Send one message in as many frames as there are pieces, all str or all bytes, each as soon as the next one is there.
 
         Other messages wait meanwhile; pings and pongs do not.  If the pieces fail, or this is cancelled, the message can be
-        neither completed nor taken back: the WebSocket is closed with 1011.  Raises what `send` raises and what the pieces raise.
+        neither completed nor taken back: the WebSocket is closed with 1011.  `compress` is as for `send`, and None goes by the
+        first piece; each costs some five bytes then.  Raises what `send` raises and what the pieces raise, and `UsageError` where
+        there are none.
         """
         if isinstance(pieces, str | bytes | bytearray | memoryview) or not isinstance(pieces, Iterable | AsyncIterable):
             raise UsageError("pieces must be an iterable, or an async iterable, of str or bytes", argument="pieces")
+        _check_compress(compress)
         lock = self._fragments = self._fragments or asyncio.Lock()
         begun = False
         async with lock:
@@ -278,31 +293,36 @@ class WebSocket:
             try:
                 kept: Any = None  # the last piece has to say that it is the last
                 async for piece in _each(pieces):
+                    if not isinstance(piece, str | bytes | bytearray | memoryview):
+                        raise UsageError(f"pieces must hold str or bytes, not {type(piece).__name__}", argument="pieces")
                     if kept is not None:
-                        await self._fragment(kept, first=not begun, last=False)
+                        await self._fragment(kept, first=not begun, last=False, compress=compress)
                         begun = True
                         if isinstance(kept, str) is not isinstance(piece, str):
                             raise UsageError("pieces must be all str or all bytes", argument="pieces")
-                    kept = piece
+                    kept = piece if isinstance(piece, str) else bytes(piece)  # it may be overwritten by then
                 if kept is None:
                     raise UsageError("pieces must hold at least one piece", argument="pieces")
-                await self._fragment(kept, first=not begun, last=True)
+                await self._fragment(kept, first=not begun, last=True, compress=compress)
             except BaseException:
                 if begun and not self.closed:
                     self._connection.start_closing(self._connection.protocol.close(1011, "a message cannot be completed"))
                 raise
 
-    async def _fragment(self, data: Any, *, first: bool, last: bool) -> None:
+    async def _fragment(self, data: Any, *, first: bool, last: bool, compress: bool | None) -> None:
         connection = self._connection
-        frame = connection.protocol.fragment(data, first=first, last=last)
+        frame = connection.protocol.fragment(data, first=first, last=last, compress=compress)
         connection.check_open()
         connection.transport.write(frame)  # type: ignore[union-attr]
         await connection.drain()
 
     # -- control frames ------------------------------------------------------------------------------------------------
 
-    async def ping(self, data: bytes | None = None, *, timeout: float | None = None) -> float:
+    async def ping(self, data: bytes | bytearray | memoryview | None = None, *, timeout: float | None = None) -> float:
         """Send a ping and wait for its pong: the seconds between them.
+
+        The pong comes behind what the peer has sent before: while more than `max_queue` bytes of messages are there and nobody
+        receives them, it does not.
 
         `data`, 125 bytes at the most, comes back with the pong; random by default.  Raises `ReadTimeout` after `timeout` seconds,
         what `send` raises, and `UsageError` for data that another ping waits for.
@@ -326,16 +346,16 @@ class WebSocket:
             ) from None
         finally:
             if waiter.cancelled() or not waiter.done():
-                connection.forget(payload)
+                connection.forget(bytes(payload))
 
-    async def send_ping(self, data: bytes = b"") -> None:
+    async def send_ping(self, data: bytes | bytearray | memoryview = b"") -> None:
         """Send a ping and do not wait for its pong.  Raises what `send` raises."""
         connection = self._connection
         connection.check_open()
         connection.transport.write(connection.protocol.ping(data))  # type: ignore[union-attr]
         await connection.drain()
 
-    async def pong(self, data: bytes = b"") -> None:
+    async def pong(self, data: bytes | bytearray | memoryview = b"") -> None:
         """Send a pong that nobody asked for (RFC 6455 5.5.3), or the answer to a ping with `auto_pong` off."""
         connection = self._connection
         connection.check_open()
@@ -368,7 +388,10 @@ class WebSocket:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        await self.close(1000 if kind is None or issubclass(kind, WebSocketClosed) else 1011)
+        if kind is None or issubclass(kind, Exception):
+            await self.close(1000 if kind is None or issubclass(kind, WebSocketClosed) else 1011)
+        else:
+            self._connection.part(1001)  # cancelled: there is no time to wait for an answer
 
 
 async def _each(pieces: Any) -> AsyncIterator[Any]:
@@ -378,6 +401,11 @@ async def _each(pieces: Any) -> AsyncIterator[Any]:
     else:
         for piece in pieces:
             yield piece
+
+
+def _check_compress(compress: object) -> None:
+    if compress is not None and not isinstance(compress, bool):
+        raise UsageError(f"compress must be None, True or False, not {compress!r}", argument="compress")
 
 
 def check_options(

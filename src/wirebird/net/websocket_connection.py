@@ -40,6 +40,9 @@ _LANDING: Final = 32768
 # Before these versions asyncio's own `writelines` held up no writer, however much was waiting (CVE-2024-12254).
 _SAFE: Final = sys.version_info >= (3, 13, 1) or (3, 12, 8) <= sys.version_info < (3, 13)
 
+# Bytes of pongs that wait behind what the program sends, beyond which the peer has to take them before it is read again.
+_OWED: Final = 65536
+
 # How long a connection that has failed is read for nobody, seconds.
 _LINGER: Final = 1.0
 
@@ -63,16 +66,19 @@ class WebSocketConnection(Stream):
     """One WebSocket's transport.
 
     `messages` is the queue, `backlog` counts the bytes that came for it since it was empty.  `ended` says that there is nothing
-    more to receive, and `failure` why, None if it was closed in good order.  `gathers` says that a long message
-    is better written in pieces.
+    more to receive, `ended_at` since when (`time.monotonic`), and `failure` why, None if it was closed in good order.  `gathers`
+    says that a long message is better written in pieces.
     """
 
     __slots__ = (
         "_asked_at",
         "_asked_with",
         "_choked",
+        "_cut_by",
+        "_cut_off",
         "_landing",
         "_leaving",
+        "_owed",
         "_pings",
         "_timer",
         "_waiter",
@@ -81,6 +87,7 @@ class WebSocketConnection(Stream):
         "backlog",
         "close_timeout",
         "ended",
+        "ended_at",
         "failure",
         "gathers",
         "heard_at",
@@ -112,6 +119,7 @@ class WebSocketConnection(Stream):
         self.messages: deque[Message] = deque()
         self.backlog = 0
         self.ended = False
+        self.ended_at = 0.0
         self.failure: WirebirdError | None = None
         self.latency: float | None = None
         self.heard_at = monotonic()
@@ -121,6 +129,9 @@ class WebSocketConnection(Stream):
         self._leaving = False  # our close frame was the first
         self.paused = False
         self._choked = False  # paused until the peer takes its pongs
+        self._cut_off = False  # there is no more to come than what the engine still has to go through
+        self._cut_by: Exception | None = None
+        self._owed = 0  # bytes of pongs since the transport was full
         self._waiter: asyncio.Future[None] | None = None
         self._pings: dict[bytes, tuple[asyncio.Future[float] | None, float]] = {}  # those without a pong, the oldest first
         self._timer: asyncio.TimerHandle | None = None
@@ -165,7 +176,8 @@ class WebSocketConnection(Stream):
         messages: list[Message] = self._sort(events) if protocol.controls else events  # type: ignore[assignment]
         if messages:
             self.backlog = size + protocol.inflated + (self.backlog if self.messages else 0)
-            if not self._leaving or self.backlog <= self.max_queue:  # who has closed is owed no more than that
+            # Who has closed is owed no more than that, and the first.
+            if not self._leaving or self.backlog <= self.max_queue or not self.messages:
                 self.messages.extend(messages)
             waiter = self._waiter
             if waiter is not None:
@@ -187,15 +199,19 @@ class WebSocketConnection(Stream):
         if protocol.replies and self.transport is not None:
             self.transport.write(bytes(protocol.replies))
             if not self.writable:
-                self._choked = True
-                self._pause()
+                # It may be what the program sends that the peer does not take, and the peer wait for us to read before it does.
+                self._owed += len(protocol.replies)
+                if self._owed > _OWED:
+                    self._choked = True
+                    self._pause()
         protocol.replies.clear()
         if protocol.error is not None:
             self._fail(protocol.error.locate(self.peer, "receiving a message"))
             self._linger()
         elif protocol.close_received is not None:
             self._end()
-            self._close_within(self.close_timeout)
+            if not self._leaving:  # else the time is running already
+                self._close_within(self.close_timeout)
             if protocol.server:
                 self.shut()
         return [event for event in events if type(event) is Message]
@@ -238,6 +254,8 @@ class WebSocketConnection(Stream):
         closing = self.protocol.close_sent is not None
         while self.protocol.pending and not self.ended and (closing or not self.messages):
             self._take(self.protocol.proceed(), 0)
+        if self._cut_off and not self.protocol.pending:
+            self._cut(self._cut_by)
         if (self.backlog > self.max_queue and not closing) or self._choked or self.protocol.pending:
             return
         self.paused = False
@@ -246,13 +264,15 @@ class WebSocketConnection(Stream):
             self.transport.resume_reading()
 
     def _pause(self) -> None:
-        if not self.paused and self.transport is not None and not self.transport.is_closing():
+        if not self.paused:
             self.paused = True
-            self.transport.pause_reading()
+            if self.transport is not None and not self.transport.is_closing():
+                self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The transport's buffer has room again."""
         super().resume_writing()
+        self._owed = 0
         if self._choked:
             self._choked = False
             if self.paused:
@@ -268,17 +288,18 @@ class WebSocketConnection(Stream):
     def broken(self) -> WirebirdError:
         """What a writer is told whose bytes will not arrive."""
         if self.failure is not None:
-            return self.failure
+            return self.failure.with_traceback(None)  # it may be raised many times, and would hold every frame that it passed
         close = self.protocol.close_received or self.protocol.close_sent
         if close is None:
             return ConnectionLost("the connection broke", peer=self.peer, phase="sending a message")
         return WebSocketClosed("the WebSocket is closed", code=close.code, reason=close.reason, peer=self.peer)
 
-    def ping(self, data: bytes, waiter: asyncio.Future[float] | None) -> None:
+    def ping(self, data: bytes | bytearray | memoryview, waiter: asyncio.Future[float] | None) -> None:
         """Send a ping, whose round-trip time is for `waiter`.  Raises `UsageError` if one with the same data is under way."""
+        frame = self.protocol.ping(data)
+        data = bytes(data)
         if data in self._pings:
             raise UsageError("data must not be that of a ping which waits for its pong", argument="data")
-        frame = self.protocol.ping(data)
         self._pings[data] = waiter, monotonic()
         if self.transport is not None:
             self.transport.write(frame)
@@ -319,6 +340,8 @@ class WebSocketConnection(Stream):
     def _close_within(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self.transport is None:
+            return
         self._timer = self.loop.call_later(seconds, self.abort)
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -326,6 +349,7 @@ class WebSocketConnection(Stream):
     def start_closing(self, frame: bytes) -> None:
         """Send the close frame `frame`; the peer has `close_timeout` for its own, and for the end of the connection."""
         if self.transport is None:
+            self._end()
             return
         self._leaving = True
         self.transport.write(frame)
@@ -363,7 +387,9 @@ class WebSocketConnection(Stream):
 
     def _end(self) -> None:
         """There is nothing more to receive."""
-        self.ended = True
+        if not self.ended:
+            self.ended = True
+            self.ended_at = monotonic()
         self._landing = None
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
@@ -374,6 +400,12 @@ class WebSocketConnection(Stream):
                 asked.set_exception(self.broken())
                 asked.exception()  # a cancelled one will not fetch it
 
+    def eof_received(self) -> None:
+        """The peer will send no more, and the transport closes: once it has sent what it holds, which may be never."""
+        if self.protocol.close_sent is None:
+            self._close_within(self.close_timeout)
+        self._cut(None)
+
     def lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         if self._timer is not None:
@@ -381,6 +413,16 @@ class WebSocketConnection(Stream):
             self._timer = None
         if exc is not None:
             exc.with_traceback(None)  # it ends in the transport's read, which holds the place that was read into
+        self._cut(exc)
+
+    def _cut(self, exc: Exception | None) -> None:
+        """Nothing more will come, whether or not there was a close frame.
+
+        What has come is given out first.  With TLS the end is known though the reading is paused, and there may be a close frame.
+        """
+        if self.protocol.pending and not self.ended:
+            self._cut_off, self._cut_by = True, exc
+            return
         if self.protocol.close_sent is not None:
             self._end()  # the peer answered, or it did not want to
             return

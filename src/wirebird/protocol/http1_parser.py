@@ -113,7 +113,6 @@ class Parser:
         if self.state is not DONE:
             raise RuntimeError(f"{self!r} is in the middle of a message")
         self.state = HEAD
-        self._empty_lines = 0
         if not self.leftover:
             return []
         data, self.leftover = self.leftover, b""
@@ -258,6 +257,7 @@ class Parser:
         if len(raw) > self._small_head:
             self._check_head_limits(raw)
         if self.server:
+            self._empty_lines = 0
             request = parse_request_head(raw)
             events.append(request)
             small = request.size <= _WORTH_KEEPING

@@ -19,7 +19,7 @@ from codecs import utf_8_decode
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from ..errors import UsageError, WebSocketError
+from ..errors import WebSocketError
 from .websocket_frames import (
     BINARY,
     CLOSE,
@@ -33,7 +33,19 @@ from .websocket_frames import (
     frame_fault,
     frame_pieces,
 )
-from .websocket_messages import CODES, NO_CODE, Close, Event, Message, MessageType, Ping, Pong, check_close, encode_text
+from .websocket_messages import (
+    Close,
+    Event,
+    Message,
+    MessageType,
+    Ping,
+    Pong,
+    check_close,
+    encode_text,
+    read_close,
+    read_control,
+    read_data,
+)
 
 if TYPE_CHECKING:
     from .websocket_deflate import Agreed, Deflater, Inflater
@@ -69,6 +81,7 @@ class Protocol:
 
     __slots__ = (
         "_agreed",
+        "_compressing",
         "_deflater",
         "_fin",
         "_fragments",
@@ -123,6 +136,7 @@ class Protocol:
         self._agreed = deflate
         self._inflater: Inflater | None = None  # made when it is needed: most sockets never see a compressed message
         self._deflater: Deflater | None = None
+        self._compressing = False  # the message that is sent in fragments
         self.inflated = 0  # bytes, by this call
         self._short = sys.maxsize if max_size is None else max_size  # payloads that need no closer look
         self._head = b""  # of a frame: the part that has arrived
@@ -292,20 +306,18 @@ class Protocol:
 
     def _admit(self, opcode: int, length: int, compressed: bool) -> bool:
         """Whether a data frame of this length is within the limits."""
-        limit = self.max_size
+        limit, total, pieces = self.max_size, length, 0
         if opcode == CONTINUATION:
-            self_compressed = self._message_rsv1
-            total = length + len(self._message or b"")
-            if self._fragments >= self.max_fragments:
+            pieces, compressed = self._fragments, self._message_rsv1
+            total += len(self._message or b"")
+            if pieces >= self.max_fragments:
                 self._fail(1009, f"a message of more than {self.max_fragments} fragments")
                 return False
-        else:
-            self_compressed = compressed
-            total = length
         if limit is None:
             return True
-        if self_compressed:
-            limit += limit // 1000 + 64  # what cannot be compressed becomes a little longer
+        if compressed:
+            # What cannot be compressed becomes longer: a twenty-fifth with little memory, and some bytes for each piece.
+            limit += limit // 25 + 64 + 16 * pieces
         if total > limit:
             self._fail(1009, f"a message of more than {self.max_size} bytes")
             return False
@@ -386,21 +398,11 @@ class Protocol:
 
     def _on_close(self, payload: bytes, events: list[Event]) -> None:
         """RFC 6455 5.5.1, 7.4: the peer closes; it gets its own code back."""
-        if not payload:
-            close = Close(NO_CODE, "")
-        elif len(payload) == 1:
-            self._fail(1002, "a close frame of one byte")
+        try:
+            close = read_close(payload)
+        except WebSocketError as error:
+            self._fail(error.code, error.message)
             return
-        else:
-            code = int.from_bytes(payload[:2], "big")
-            if code not in CODES:
-                self._fail(1002, f"the close code {code}")
-                return
-            try:
-                close = Close(code, payload[2:].decode())
-            except UnicodeDecodeError:
-                self._fail(1007, "a close reason that is not UTF-8")
-                return
         self.close_received = close
         events.append(close)
         if self.close_sent is None:
@@ -429,7 +431,7 @@ class Protocol:
         if type(data) is str:
             opcode, payload = TEXT, encode_text(data, "data")
         else:
-            opcode, payload = _read_data(data)
+            opcode, payload = read_data(data)
         if len(payload) < 126 and self._agreed is None:  # the short way of most messages
             if self.server:
                 return SHORT_HEADS[opcode][len(payload)] + payload
@@ -439,27 +441,37 @@ class Protocol:
 
     def message_pieces(self, data: str | bytes | bytearray | memoryview, *, compress: bool | None = None) -> tuple[bytes, bytes]:
         """What `message` gives, in two pieces: a long one need not be copied for a transport that writes both as one."""
-        opcode, payload = _read_data(data)
+        opcode, payload = read_data(data)
         return self._whole(opcode, payload, compress)
 
     def _whole(self, opcode: int, payload: bytes, compress: bool | None) -> tuple[bytes, bytes]:
-        rsv1 = self._agreed is not None and compress is not False and (compress or len(payload) >= self._agreed.threshold)
+        rsv1 = self._compresses(payload, compress)
         if rsv1:
             payload = self._deflate(payload)
         return frame_pieces(opcode, payload, key=None if self.server else next(self.masks), rsv1=rsv1)
 
-    def fragment(self, data: str | bytes | bytearray | memoryview, *, first: bool, last: bool) -> bytes:
-        """The frame of one fragment of a message, not compressed: the `first` says of what type it is, the `last` ends it."""
-        opcode, payload = _read_data(data)
-        return encode_frame(opcode if first else CONTINUATION, payload, key=None if self.server else next(self.masks), fin=last)
+    def fragment(
+        self, data: str | bytes | bytearray | memoryview, *, first: bool, last: bool, compress: bool | None = None
+    ) -> bytes:
+        """The frame of one fragment of a message: the `first` says of what type it is, the `last` ends it.
 
-    def ping(self, data: bytes) -> bytes:
+        `compress` counts for the first: None to decide by its length, where compression was agreed upon.
+        """
+        opcode, payload = read_data(data)
+        if first:
+            self._compressing = self._compresses(payload, compress)
+        if self._compressing:
+            payload = self._deflate(payload, last)
+        key = None if self.server else next(self.masks)
+        return encode_frame(opcode if first else CONTINUATION, payload, key=key, fin=last, rsv1=first and self._compressing)
+
+    def ping(self, data: bytes | bytearray | memoryview) -> bytes:
         """The frame of a ping.  Raises `UsageError` for more than 125 bytes."""
-        return self._frame(PING, _read_control(data))
+        return self._frame(PING, read_control(data))
 
-    def pong(self, data: bytes) -> bytes:
+    def pong(self, data: bytes | bytearray | memoryview) -> bytes:
         """The frame of a pong.  Raises `UsageError` for more than 125 bytes."""
-        return self._frame(PONG, _read_control(data))
+        return self._frame(PONG, read_control(data))
 
     def close(self, code: int = 1000, reason: str = "") -> bytes:
         """The close frame, behind which nothing may be sent; b"" if there was one.  Raises `UsageError`, as `check_close`."""
@@ -472,28 +484,14 @@ class Protocol:
     def _frame(self, opcode: int, payload: bytes) -> bytes:
         return encode_frame(opcode, payload, key=None if self.server else next(self.masks))
 
-    def _deflate(self, payload: bytes) -> bytes:
+    def _compresses(self, payload: bytes, compress: bool | None) -> bool:
+        agreed = self._agreed
+        return agreed is not None and (len(payload) >= agreed.threshold if compress is None else compress)
+
+    def _deflate(self, payload: bytes, last: bool = True) -> bytes:
         deflater = self._deflater
         if deflater is None and self._agreed is not None:
             deflater = self._deflater = self._agreed.deflater(server=self.server)
         if deflater is None:
             raise RuntimeError("compression without an agreement")
-        return deflater.deflate(payload)
-
-
-def _read_data(data: object) -> tuple[int, bytes]:
-    """The opcode and the payload of a message."""
-    if isinstance(data, str):
-        return TEXT, encode_text(data, "data")
-    if isinstance(data, bytes | bytearray | memoryview):
-        return BINARY, bytes(data)
-    raise UsageError(f"data must be str or bytes, not {type(data).__name__}", argument="data")
-
-
-def _read_control(data: object) -> bytes:
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise UsageError(f"data must be bytes, not {type(data).__name__}", argument="data")
-    payload = bytes(data)
-    if len(payload) > 125:
-        raise UsageError(f"data must be 125 bytes at the most, not {len(payload)}", argument="data")
-    return payload
+        return deflater.deflate(payload, last=last)

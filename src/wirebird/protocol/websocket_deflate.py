@@ -388,16 +388,19 @@ class Deflater:
         self._raw: zlib._Compress | None = None
         self.threshold = threshold
 
-    def deflate(self, payload: bytes) -> bytes:
-        """One message, without the `00 00 FF FF` at its end."""
-        if not payload:
-            return b"\x00"  # RFC 7692 7.2.3.6; zlib has nothing to flush twice
+    def deflate(self, payload: bytes, *, last: bool = True) -> bytes:
+        """One message, without the `00 00 FF FF` at its end; or a piece of one, which can be read without the `last` of them."""
         raw = self._raw
-        if raw is None:
-            raw = zlib.compressobj(self._level, zlib.DEFLATED, self._window, self._mem_level, self._strategy)
-            if self._takeover:
-                self._raw = raw
-        return (raw.compress(payload) + raw.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        if not payload:
+            out = b"\x00" if last else b""  # RFC 7692 7.2.3.6; zlib has nothing to flush twice
+        else:
+            if raw is None:
+                raw = zlib.compressobj(self._level, zlib.DEFLATED, self._window, self._mem_level, self._strategy)
+            out = raw.compress(payload) + raw.flush(zlib.Z_SYNC_FLUSH)
+            if last:
+                out = out[:-4]
+        self._raw = raw if self._takeover or not last else None
+        return out
 
 
 def _corrupt(what: str) -> WebSocketError:

@@ -5,10 +5,24 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple, TypeAlias
 
-from ..errors import UsageError
+from ..errors import UsageError, WebSocketError
 from .websocket_frames import BINARY, PING, PONG, TEXT
 
-__all__ = ["CODES", "NO_CODE", "Close", "Event", "Message", "MessageType", "Ping", "Pong", "check_close", "encode_text"]
+__all__ = [
+    "CODES",
+    "NO_CODE",
+    "Close",
+    "Event",
+    "Message",
+    "MessageType",
+    "Ping",
+    "Pong",
+    "check_close",
+    "encode_text",
+    "read_close",
+    "read_control",
+    "read_data",
+]
 
 # A code that may be in a close frame (RFC 6455 7.4.1, 7.4.2, and the registry of its codes).
 CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
@@ -66,9 +80,43 @@ def check_close(code: int, reason: str) -> bytes:
     return code.to_bytes(2, "big") + words
 
 
+def read_close(payload: bytes) -> Close:
+    """What the payload of a close frame says.  Raises `WebSocketError` for what may not be in one."""
+    if not payload:
+        return Close(NO_CODE, "")
+    if len(payload) == 1:
+        raise WebSocketError("a close frame of one byte", code=1002)
+    code = int.from_bytes(payload[:2], "big")
+    if code not in CODES:
+        raise WebSocketError(f"the close code {code}", code=1002)
+    try:
+        return Close(code, payload[2:].decode())
+    except UnicodeDecodeError:
+        raise WebSocketError("a close reason that is not UTF-8", code=1007) from None
+
+
 def encode_text(text: str, argument: str) -> bytes:
     """`text` in UTF-8.  Raises `UsageError`, naming the argument, for what cannot be written so."""
     try:
         return text.encode()
     except UnicodeEncodeError as error:
         raise UsageError(f"{argument} holds a lone surrogate, which UTF-8 does not know", argument=argument) from error
+
+
+def read_data(data: object) -> tuple[int, bytes]:
+    """The opcode and the payload of a message.  Raises `UsageError` for what is neither str nor bytes."""
+    if isinstance(data, str):
+        return TEXT, encode_text(data, "data")
+    if isinstance(data, bytes | bytearray | memoryview):
+        return BINARY, bytes(data)
+    raise UsageError(f"data must be str or bytes, not {type(data).__name__}", argument="data")
+
+
+def read_control(data: object) -> bytes:
+    """The payload of a ping or a pong.  Raises `UsageError` for what it cannot be."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise UsageError(f"data must be bytes, not {type(data).__name__}", argument="data")
+    payload = bytes(data)
+    if len(payload) > 125:
+        raise UsageError(f"data must be 125 bytes at the most, not {len(payload)}", argument="data")
+    return payload

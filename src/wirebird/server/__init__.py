@@ -5,6 +5,8 @@
     ...
     await server.close(grace=30)
 
+    server = Server(AsgiApp(app))          # an ASGI application
+
     raise SystemExit(serve(lambda: Server(app), [Place(port=8080)], workers=4))          # or as a program of its own
 
 The names below are imported when they are first asked for.
@@ -17,16 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .access_log import AccessLog
+    from .asgi import AsgiApp
     from .exchange import Exchange
     from .forwarded import TrustedProxies
     from .runner import Place, serve
     from .server import Served, Server
     from .settings import Settings
 
-__all__ = ["AccessLog", "Exchange", "Place", "Served", "Server", "Settings", "TrustedProxies", "serve"]
+__all__ = ["AccessLog", "AsgiApp", "Exchange", "Place", "Served", "Server", "Settings", "TrustedProxies", "serve"]
 
 _homes = {
     "AccessLog": "access_log",
+    "AsgiApp": "asgi",
     "Exchange": "exchange",
     "Place": "runner",
     "Served": "server",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AsgiApp"]
 
+DONE: Final = State.DONE
+
 _HTTP: Final = ("http.response.trailers", "http.response.pathsend")
 _WEBSOCKET: Final = ("websocket.http.response",)
 
@@ -69,6 +71,11 @@ class AsgiApp:
         if heartbeat is not None:
             check_number("heartbeat", heartbeat, "None or seconds", above=True)
         check_number("close_timeout", close_timeout, "seconds")
+        if not isinstance(compression, bool):
+            from ..protocol.websocket_deflate import Deflate
+
+            if not isinstance(compression, Deflate):
+                raise UsageError(f"compression must be True, False or a Deflate, not {compression!r}", argument="compression")
         self.application = application
         self._root_path = root_path
         self._state: dict[str, Any] = {}
@@ -78,6 +85,7 @@ class AsgiApp:
         self._handshake: Any = None
         self._server: Server | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._parted = self._go_on  # bound once
 
     def __repr__(self) -> str:
         return f"<AsgiApp {getattr(self.application, '__name__', type(self.application).__name__)}>"
@@ -119,13 +127,17 @@ class AsgiApp:
         exchange.left = conversation.disconnect
         exchange.parted = self._parted
         try:
-            await conversation.run(self.application, scope)
+            await self.application(scope, conversation.receive, conversation.send)
+            if conversation.state is not DONE or conversation.fault is not None:
+                conversation.check()
+                raise ConnectionLost("the client has left", phase="sending the response")
         except Exception as error:
             if tells_of_leaving(error):  # in words of the framework's own
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending the response") from None
             raise
-        if conversation.state is not State.DONE:
-            raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending the response")
+        finally:
+            if conversation.state is not DONE:
+                conversation.disconnect()  # a task that the application left behind may still want to receive
 
     async def _serve_websocket(self, exchange: Exchange) -> None:
         from .asgi_websocket import WebSocketConversation, answer_handshake, make_handshake
@@ -168,7 +180,7 @@ class AsgiApp:
 
     # -- what goes on when the response is complete --------------------------------------------------------------------
 
-    def _parted(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
+    def _go_on(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
         self._running.add(task)
         task.add_done_callback(partial(self._over, exchange))
 

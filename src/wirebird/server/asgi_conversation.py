@@ -110,15 +110,15 @@ class Conversation:
         try:
             await application(scope, self.receive, self.send)
             if self.state is not DONE or self.fault is not None:
-                self._check()
+                self.check()
         finally:
-            if not self._gone or not self._lost:
-                self.disconnect()  # a task that the application left behind may still want to receive
+            self.disconnect()  # a task that the application left behind may still want to receive
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """The application has returned.  Raises `ApplicationError` if it did not send a whole response, or swallowed a fault."""
         if self.fault is not None:
             raise self.fault
-        if self._lost:
+        if self._lost or self.state is DONE:
             return
         if self._told:
             raise ConnectionLost("the client has left", phase="sending the response")
@@ -166,7 +166,15 @@ class Conversation:
                 self._has_trailers = bool(message.get("trailers", False))
                 self.state = FIRST_BODY
             elif (state is FIRST_BODY or state is BODY) and kind == "http.response.body":
-                await self._take_body(read_body(message), bool(message.get("more_body", False)))
+                body = message.get("body", b"")
+                if type(body) is not bytes:
+                    body = read_body(message)
+                more = message.get("more_body", False)
+                start = self._start
+                if start is not None and not more and not self._has_trailers and self.carrier.respond(start, body):
+                    self._end()
+                else:
+                    await self._take_body(body, more)
             elif state is FIRST_BODY and kind == "http.response.pathsend" and self.paths:
                 await self._take_path(message)
             elif state is TRAILERS and kind == "http.response.trailers":
@@ -178,22 +186,16 @@ class Conversation:
             raise
 
     async def _take_body(self, body: bytes, more: bool) -> None:
-        carrier = self.carrier
-        start = self._start
-        if start is None:
-            self.state = BODY if more else TRAILERS if self._has_trailers else DONE
-            if body:
-                await carrier.write(body)
-            if self.state is DONE:
-                await carrier.finish(b"")
+        state = self.state = BODY if more else TRAILERS if self._has_trailers else DONE
+        start, self._start = self._start, None
+        if start is not None:
+            await self.carrier.begin(start, body, state is DONE)
         else:
-            self._start = None
-            if not more and not self._has_trailers and carrier.respond(start, body):
-                self._end()
-                return
-            self.state = BODY if more else TRAILERS if self._has_trailers else DONE
-            await carrier.begin(start, body, self.state is DONE)
-        if self.state is DONE:
+            if body:
+                await self.carrier.write(body)
+            if state is DONE:
+                await self.carrier.finish(b"")
+        if state is DONE:
             self._end()
 
     async def _take_path(self, message: Message) -> None:

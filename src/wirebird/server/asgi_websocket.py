@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ConnectionLost, ProtocolError, UsageError, WebSocketClosed, WirebirdError
+from ..errors import ConnectionLost, ProtocolError, ReadTimeout, UsageError, WebSocketClosed, WebSocketError, WirebirdError
 from ..models.headers import encode_fields
 from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
@@ -49,8 +49,6 @@ _RESERVED: Final = frozenset(
 
 def make_handshake(compression: bool | Deflate) -> ServerHandshake:
     """The handshake of a server whose application chooses the subprotocol, and looks at origins."""
-    if not isinstance(compression, bool | Deflate):
-        raise UsageError(f"compression must be True, False or a Deflate, not {compression!r}", argument="compression")
     deflate = compression if isinstance(compression, Deflate) else Deflate() if compression else None
     return ServerHandshake((), deflate, None)
 
@@ -156,7 +154,7 @@ class WebSocketConversation:
         except ApplicationError as error:
             self.fault = self.fault or error
             raise
-        except WebSocketClosed as error:
+        except (WebSocketClosed, WebSocketError, ReadTimeout) as error:
             raise ConnectionLost("the client has left", peer=self._exchange.peer, phase="sending a message") from error
 
     async def _take(self, message: Message) -> None:

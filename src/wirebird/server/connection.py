@@ -37,11 +37,9 @@ PIPELINE: Final = 65536
 # Requests that are answered in one turn of the loop.
 _TURN: Final = 64
 
-# How long a connection that is new may take to send its first request when the server stops, seconds.
-_LAST_CALL: Final = 1.0
-
 IDLE, SERVING, DRAINING, LINGERING, GONE = Phase
 _DONE: Final = State.DONE
+_HEAD: Final = State.HEAD
 
 
 class ServerConnection(PieceSupply, LingeringStream):
@@ -53,7 +51,9 @@ class ServerConnection(PieceSupply, LingeringStream):
         "_driver",
         "_expecting",
         "_fault",
-        "active_at",
+        "_handler",
+        "_proxies",
+        "_run",
         "exchange",
         "requests",
         "stamp",
@@ -63,11 +63,13 @@ class ServerConnection(PieceSupply, LingeringStream):
     def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
         super().__init__(loop, host)
         self._driver = Driver(loop, self._on_end)
+        self._run = self._driver.run
+        self._handler = host.serve
+        self._proxies = host.settings.proxies
         self._cancelled = False  # the handler, by us
         self._discarded = 0  # bytes of a body that nobody wanted
         self._expecting = False  # the client waits for a 100
         self._fault: ProtocolError | None = None
-        self.active_at = 0.0  # when the last request came, or was answered
         self.exchange: Exchange | None = None
         self.requests = 0
         self.stamp = host.stamp
@@ -89,7 +91,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._turn_away()
             return
         host.connections.add(self)
-        self.due(_LAST_CALL if host.stopping else host.settings.header_timeout)
+        self.idle_begins(first=True)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
@@ -166,8 +168,8 @@ class ServerConnection(PieceSupply, LingeringStream):
 
     def _serve(self, events: list[Event]) -> None:
         """Answer the request that `events` begin with, and those behind it, as far as that goes without waiting."""
-        host, parser, run = self._host, self.parser, self._driver.run
-        serve, proxies = host.serve, host.settings.proxies
+        host, parser, run, serve = self._host, self.parser, self._run, self._handler
+        proxies = self._proxies
         left = _TURN
         while True:
             head: RequestHead = events[0]  # type: ignore[assignment]
@@ -204,7 +206,6 @@ class ServerConnection(PieceSupply, LingeringStream):
                 and host.done is None
                 and self.phase is SERVING
                 and parser.state is _DONE
-                and self.requests > 1
                 and self.read_by != NEVER
             ):
                 self.exchange = None  # `_conclude`, where there is nothing to conclude
@@ -213,7 +214,7 @@ class ServerConnection(PieceSupply, LingeringStream):
                 outcome = None  # whose traceback leads here
                 return
             if not parser.leftover:
-                parser.proceed()
+                parser.state = _HEAD  # as `proceed` does, where there is nothing yet
                 if self.paused:
                     self.resume()
                 return
@@ -235,7 +236,7 @@ class ServerConnection(PieceSupply, LingeringStream):
     def _look_behind(self, exchange: Exchange) -> bool:
         """Find out who the client is behind a proxy; whether that can be told."""
         try:
-            exchange.seen = self._host.settings.proxies.look(self.peer, exchange.head)  # type: ignore[union-attr]
+            exchange.seen = self._proxies.look(self.peer, exchange.head)  # type: ignore[union-attr]
         except InvalidRequest as error:
             self.exchange = None
             self._break(error, exchange.head)
@@ -290,9 +291,8 @@ class ServerConnection(PieceSupply, LingeringStream):
             self._check_pipeline()
         elif self.parser.state is _DONE:
             self.phase = IDLE
-            if self._is_to_stay():
-                self.active_at = monotonic()
-                self.due(self._host.settings.keepalive_timeout)
+            if self.is_to_stay():
+                self.idle_begins()
                 self._next()
         elif self._discarded > self._host.settings.drain_size:
             self.linger()
@@ -352,7 +352,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         if self.parser.state is not _DONE:
             exchange.body.drop()  # whoever still reads it
         if host.done is not None:
-            self._tell(exchange)
+            self.tell(exchange)
         if self.phase is not SERVING:
             self.orphan_ended(exchange.websocket, error)
             if self.transport is None:
@@ -363,11 +363,10 @@ class ServerConnection(PieceSupply, LingeringStream):
             return False
         if self.parser.state is _DONE:
             self.phase = IDLE
-            if host.stopping and not self._is_to_stay():
+            if host.stopping and not self.is_to_stay():
                 return False
-            if self.read_by == NEVER or self.requests == 1:
-                self.active_at = monotonic()
-                self.due(host.settings.keepalive_timeout)
+            if self.read_by == NEVER:
+                self.idle_begins()
             # Otherwise the deadline of the request before stands; when it has come, `overdue` sees that there were others.
             return True
         # Nobody read the whole body.  A little is received, so that the connection can be used again.
@@ -375,19 +374,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.resume()
         self.due(host.settings.drain_time)
         return False
-
-    def _tell(self, exchange: Exchange) -> None:
-        try:
-            self._host.done(exchange)  # type: ignore[misc]
-        except Exception as error:
-            self.loop.call_exception_handler({"message": "on_done has raised", "exception": error, "protocol": self})
-
-    def _is_to_stay(self) -> bool:
-        """Whether there may be another request; if not, the connection is closed."""
-        if self._host.stopping and not self.parser.leftover:
-            self.linger()
-            return False
-        return True
 
     def _failed(self, exchange: Exchange, error: BaseException) -> None:
         """`serve` has raised, which is somebody's fault: the client's if its request was at fault, or if it has left."""
@@ -438,7 +424,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             exchange = Exchange(self, head, b"", monotonic())
             self._refuse(exchange, status_of(error), error.message)
             if self._host.done is not None:
-                self._tell(exchange)
+                self.tell(exchange)
             self.linger()
 
     def _turn_away(self) -> None:
@@ -475,7 +461,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             if self.requests:
                 self.close()
             else:
-                self.due(_LAST_CALL)  # whoever has just come is about to say something
+                self.idle_begins(first=True)  # whoever has just come is about to say something
         elif self.exchange is not None and self.exchange.told is not None:
             self.exchange.told()
 
@@ -489,11 +475,9 @@ class ServerConnection(PieceSupply, LingeringStream):
         phase = self.phase
         if phase is IDLE:
             size = self.parser.begun()
-            timeout = self._host.settings.keepalive_timeout
-            if not size and self.requests and (timeout is None or self.active_at + timeout > now):
-                self.due_at(NEVER if timeout is None else self.active_at + timeout)
-            elif not size:
-                self.close()
+            if not size:
+                if self.is_idle_too_long(now, first=not self.requests):
+                    self.close()
             elif self.is_head_late(size, now):
                 self._break(InvalidRequest("the head of the request took too long", status=408))
         elif phase is SERVING:

@@ -43,7 +43,7 @@ class Driver:
         self.loop = loop
         self.task: asyncio.Task[None] | None = None
         self._done: Done | None = done
-        self._inside = False  # whether `done` is being called, in the task
+        self._inside: asyncio.Task[None] | None = None  # the task in which `done` is being called
         self._context: Context | None = None
         self._rest: asyncio.Future[None]
         self._parted: dict[asyncio.Task[None], _Work] | None = None  # what is no business of ours any more
@@ -62,7 +62,9 @@ class Driver:
             task = self._start()
         context = self._context.copy()  # type: ignore[union-attr]
         inside = self._inside
-        if not inside:
+        if inside is not task:
+            if inside is not None:  # which was parted with
+                _leave(self.loop, inside)
             _enter(self.loop, task)
         try:
             waited_for = context.run(handler.send, None)
@@ -77,8 +79,10 @@ class Driver:
                 self.loop.call_soon(_raise, error)  # it ends the loop, and for its client it is a failure like any other
             return error
         finally:
-            if not inside:
+            if inside is not task:
                 _leave(self.loop, task)
+                if inside is not None:
+                    _enter(self.loop, inside)
         cancelled = not self._begun and task.cancelling() > 0
         if cancelled:
             self._start()
@@ -111,7 +115,7 @@ class Driver:
         """There will be no more handlers; one that waits is not stopped."""
         task, self.task = self.task, None
         self._done = self._done if self._work is not None else None
-        if task is not None and self._work is None and not self._inside:
+        if task is not None and self._work is None and self._inside is None:
             task.cancel()
 
     def _start(self) -> asyncio.Task[None]:
@@ -124,7 +128,7 @@ class Driver:
 
     def _give_up(self, task: asyncio.Task[None]) -> None:
         """A handler has cancelled its task, and is done: that was not meant for the next."""
-        if self._inside:
+        if self._inside is task:
             while task.cancelling():
                 task.uncancel()
         self.task = None
@@ -166,16 +170,16 @@ class Driver:
             self._work = None
             while me.cancelling():
                 me.uncancel()  # that was meant for the handler
-            self._inside = True
+            self._inside = me
             try:
                 if self._done is not None:
                     self._done(failure)
             finally:
-                self._inside = False
+                self._inside = None
             if isinstance(failure, _ENDS):
                 raise failure
             failure = None
-            if self.task is not me:
+            if self.task is not me and not self._is_parted(me):
                 return
 
     def _is_parted(self, task: asyncio.Task[None]) -> bool:

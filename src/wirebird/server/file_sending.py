@@ -4,12 +4,16 @@ Beside the transport, not through `loop.sendfile`: that one stops reading, so th
 limit, waits for ever if the transport is aborted meanwhile, and uvloop has none.  The socket is duplicated, for a loop does not
 let anybody watch the one of a transport.  The transport's own buffer is empty before the first byte, and nothing is written to
 it until the last.
+
+sendfile(2) waits for the disk where a file is not in memory, and the loop would wait with it.  So it is asked first whether the
+next bytes are there (`RWF_NOWAIT`, where the system knows that), and if not, a thread has them brought.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,7 +24,13 @@ __all__ = ["FileSending", "can_send_files"]
 _sendfile = getattr(os, "sendfile", None)
 
 # Bytes of one call: it happens in the loop, and others have their turn in between.
-_TURN: Final = 1024 * 1024
+_TURN: Final = 262144
+
+# Bytes that a thread has brought from the disk.
+_AHEAD: Final = 1024 * 1024
+
+_IN_MEMORY_ONLY: Final = getattr(os, "RWF_NOWAIT", 0)
+_one_byte = bytearray(1)
 
 
 def can_send_files(transport: asyncio.Transport) -> bool:
@@ -38,12 +48,14 @@ class FileSending:
     socket aborts the connection.
     """
 
-    __slots__ = ("_connection", "_count", "_file", "_offset", "_socket", "sent")
+    __slots__ = ("_brought", "_connection", "_count", "_file", "_offset", "_socket", "_waits_for_disk", "sent")
 
     def __init__(self, connection: Stream, file: int, offset: int, count: int) -> None:
         self._connection = connection
         self._file = file
         self._offset = offset
+        self._brought = offset  # up to there it need not be asked
+        self._waits_for_disk = False
         self._count = count
         self.sent = 0
         try:
@@ -51,18 +63,27 @@ class FileSending:
         except OSError:  # too many are open: the file will be read
             self._socket = -1
             return
-        connection.pause_writing()
-        self._proceed()
-        if self._socket >= 0:
-            connection.loop.add_writer(self._socket, self._proceed)
+        try:
+            connection.pause_writing()
+            self._proceed()
+            if self._socket >= 0 and not self._waits_for_disk:
+                connection.loop.add_writer(self._socket, self._proceed)
+        except BaseException:
+            self.stop()  # or the client would wait for a connection that nobody closes
+            raise
 
     def __repr__(self) -> str:
         return f"<FileSending {self.sent} of {self._count} bytes>"
 
     def _proceed(self) -> None:
         """The socket takes more."""
+        at = self._offset + self.sent
+        count = min(self._count - self.sent, _TURN)
+        if at >= self._brought and not _is_in_memory(self._file, at + count - 1):
+            self._have_brought(at)
+            return
         try:
-            sent = os.sendfile(self._socket, self._file, self._offset + self.sent, min(self._count - self.sent, _TURN))
+            sent = os.sendfile(self._socket, self._file, at, count)
         except (BlockingIOError, InterruptedError):
             return
         except ConnectionError:
@@ -77,6 +98,19 @@ class FileSending:
         else:
             self._connection.pause_writing()  # it reads: it has its time anew
 
+    def _have_brought(self, at: int) -> None:
+        """Wait for the disk, and for nothing else."""
+        loop = self._connection.loop
+        loop.remove_writer(self._socket)
+        self._waits_for_disk = True
+        self._brought = at + _AHEAD
+        loop.run_in_executor(None, _bring, self._file, at).add_done_callback(self._go_on)
+
+    def _go_on(self, brought: asyncio.Future[None]) -> None:
+        self._waits_for_disk = False
+        if self._socket >= 0:
+            self._connection.loop.add_writer(self._socket, self._proceed)
+
     def stop(self) -> None:
         """Let go of the socket, and let the connection write; idempotent."""
         if self._release() and self._connection.transport is not None:
@@ -89,3 +123,22 @@ class FileSending:
         self._connection.loop.remove_writer(socket)
         os.close(socket)
         return True
+
+
+def _is_in_memory(file: int, at: int) -> bool:
+    """Whether the byte there can be had at once; yes, where the system does not say."""
+    if not _IN_MEMORY_ONLY:
+        return True
+    try:
+        os.preadv(file, [_one_byte], at, _IN_MEMORY_ONLY)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _bring(file: int, at: int) -> None:
+    """Have the system read what comes next.  If the file is closed meanwhile, something else is read, for nobody."""
+    with suppress(OSError):  # whoever sends it will see
+        os.pread(file, _AHEAD, at)

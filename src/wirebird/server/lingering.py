@@ -17,7 +17,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConnectionLost, InvalidRequest, LimitExceeded, WirebirdError
-from ..net.timeouts import NEVER
 from ..protocol.http1_events import State
 from ..protocol.http1_parser import Parser
 from .file_sending import FileSending, can_send_files
@@ -27,6 +26,7 @@ from .peer import peer_of
 
 if TYPE_CHECKING:
     from ..net.websocket import WebSocket
+    from .exchange import Exchange
 
 __all__ = ["GOODBYE", "LingeringStream"]
 
@@ -42,10 +42,11 @@ class LingeringStream(PacedStream):
     `ended` says that the client sends no more, `paused` that the socket is left alone.
     """
 
-    __slots__ = ("ended", "parser", "paused", "phase", "secure")
+    __slots__ = ("_is_sent", "ended", "parser", "paused", "phase", "secure")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
         super().__init__(loop, host)
+        self._is_sent = False  # everything, for as far as was seen at the end
         self.ended = False
         self.parser = Parser(server=True, limits=host.settings.limits)
         self.paused = False
@@ -122,6 +123,20 @@ class LingeringStream(PacedStream):
         name = self.transport.get_extra_info("sockname") if self.transport is not None else None
         return (name[0], name[1]) if isinstance(name, tuple) else (str(name or ""), None)
 
+    def tell(self, exchange: Exchange) -> None:
+        """Say that an exchange is over."""
+        try:
+            self._host.done(exchange)  # type: ignore[misc]
+        except Exception as error:
+            self.loop.call_exception_handler({"message": "on_done has raised", "exception": error, "protocol": self})
+
+    def is_to_stay(self) -> bool:
+        """Whether there may be another request; if not, the connection is closed."""
+        if self._host.stopping and not self.parser.leftover:
+            self.linger()
+            return False
+        return True
+
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def is_going(self) -> bool:
@@ -159,11 +174,16 @@ class LingeringStream(PacedStream):
 
     def overdue(self, now: float) -> None:
         """The end takes too long."""
-        if self.phase is LINGERING and self.written_by == NEVER:
+        if self.phase is LINGERING and not self.untaken():
             self.close()
         elif self.phase is LINGERING:
             self.due(self._host.settings.linger_time)  # it is still reading
         elif self.untaken():
+            self._is_sent = False
+            self.due(GOODBYE)
+        elif not self._is_sent:
+            # Not at the first look that finds nothing: between the layers of TLS there may be something that is not counted.
+            self._is_sent = True
             self.due(GOODBYE)
         else:
             self.abort()

@@ -34,6 +34,9 @@ __all__ = ["PacedStream"]
 
 _INT: Final = 4
 
+# How long a connection that is new may take to send its first request when the server stops, seconds.
+_LAST_CALL: Final = 1.0
+
 # Deadlines are met at full parts of a second: ten thousand connections have ten thousand, and each that is met is a look at all.
 _PARTS: Final = 16
 
@@ -41,13 +44,24 @@ _PARTS: Final = 16
 class PacedStream(Stream):
     """A stream with the deadlines of a server's connection."""
 
-    __slots__ = ("_credit", "_host", "_outstanding", "_wait_began", "deadline", "head_began", "read_by", "written_by")
+    __slots__ = (
+        "_credit",
+        "_host",
+        "_outstanding",
+        "_wait_began",
+        "active_at",
+        "deadline",
+        "head_began",
+        "read_by",
+        "written_by",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
         super().__init__(loop, "")
         self._host = host
         self._credit = 0.0  # seconds that the body under way may still keep its readers waiting
         self._wait_began = 0.0  # when a reader of the body began to wait, 0 if there is none
+        self.active_at = 0.0  # when it was opened, or the last request came, or was answered
         self._outstanding = 0  # bytes that the client had not taken when `written_by` was set
         self.head_began = 0.0  # when the first bytes of a head came that is not complete yet, 0 if there is none
         self.read_by = NEVER
@@ -72,6 +86,30 @@ class PacedStream(Stream):
         watch = self._host.watch
         if moment < watch.next_at:
             watch.arm(moment)
+
+    def idle_begins(self, *, first: bool = False) -> None:
+        """From now on a request is waited for, the first one or another.
+
+        A request that is answered at once leaves this deadline alone, and sets `active_at`: see `is_idle_too_long`.
+        """
+        self.active_at = monotonic()
+        settings = self._host.settings
+        limits = (settings.keepalive_timeout, settings.header_timeout if first else None, self._last_call(first))
+        self.due(min((limit for limit in limits if limit is not None), default=None))
+
+    def is_idle_too_long(self, now: float, *, first: bool) -> bool:
+        """Whether the (first) request is waited for too long; if not, there is another deadline for it."""
+        settings = self._host.settings
+        limit = self._last_call(first) or (settings.header_timeout if first else settings.keepalive_timeout)
+        end = NEVER if limit is None else self.active_at + limit
+        if end <= now:
+            return True
+        self.due_at(end)
+        return False
+
+    def _last_call(self, first: bool) -> float | None:
+        """How long one that is new may take when the server stops."""
+        return _LAST_CALL if first and self._host.stopping else None
 
     def head_goes_on(self, size: int) -> None:
         """There are `size` bytes of a head that is not complete."""

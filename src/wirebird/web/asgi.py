@@ -163,9 +163,10 @@ def request_head(scope: Scope) -> RequestHead:
             fields.append((b"sec-websocket-protocol", ", ".join(offered).encode()))
     method = b"GET" if websocket else str(scope["method"]).encode()
     lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-    if lines.count(b"\n") != len(fields):
-        raise InvalidRequest("a field with a line break")
-    head = parse_request_head(b"%b %b HTTP/1.%d\r\n%b\r\n" % (method, _target(scope), minor, lines))
+    target = _target(scope)
+    if lines.count(b"\n") != len(fields) or b"\n" in method or b"\n" in target:
+        raise InvalidRequest("a line break in a field, the method or the path")
+    head = parse_request_head(b"%b %b HTTP/1.%d\r\n%b\r\n" % (method, target, minor, lines))
     if version[:1] not in ("0", "1") and not websocket and b"content-length" not in names:
         head.length = CHUNKED  # RFC 9113 8.1: where it ends is known when it does
     return head

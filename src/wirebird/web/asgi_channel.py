@@ -128,7 +128,14 @@ class AsgiChannel(PieceSupply):
     async def _take_messages(self) -> None:
         while True:
             exchange = self.exchange
-            if exchange is None or self._take(await self.receive(), exchange):
+            if exchange is None:
+                return
+            try:
+                message = await self.receive()
+            except Exception:
+                self._take({"type": "http.disconnect"}, exchange)  # nobody waits for what does not come
+                raise
+            if self._take(message, exchange):
                 return
             if exchange.body.complete and not self._listens:
                 self._fetching = None  # until somebody does

@@ -66,7 +66,7 @@ class AsgiMessages(Protocol):
         super().message(data)  # which looks at its type
         return {"type": "websocket.send", "bytes": bytes(data)}
 
-    def fragment(self, data: Any, *, first: bool, last: bool) -> Any:
+    def fragment(self, data: Any, *, first: bool, last: bool, compress: bool | None = None) -> Any:
         """A fragment, which is kept until the last; then the whole message."""
         if first:
             self._kept = []
@@ -76,11 +76,11 @@ class AsgiMessages(Protocol):
         pieces, self._kept = self._kept, []
         return self.message("".join(pieces) if isinstance(data, str) else b"".join(pieces))
 
-    def ping(self, data: bytes) -> bytes:
+    def ping(self, data: Any) -> bytes:
         """Raise `UsageError`."""
         raise UsageError("pings are the affair of the ASGI server")
 
-    def pong(self, data: bytes) -> bytes:
+    def pong(self, data: Any) -> bytes:
         """Raise `UsageError`."""
         raise UsageError("pongs are the affair of the ASGI server")
 
@@ -147,7 +147,11 @@ class AsgiWebSocketConnection(WebSocketConnection):
     async def _take_messages(self) -> None:
         await self._send_all()
         while self.transport is not None:
-            message = await self._channel.receive()
+            try:
+                message = await self._channel.receive()
+            except Exception:
+                self.close_transport()
+                raise
             if message["type"] != "websocket.receive":
                 code = message.get("code")
                 self._over(_SILENT if code is None else code, message.get("reason") or "")
@@ -165,7 +169,8 @@ class AsgiWebSocketConnection(WebSocketConnection):
         if self.ended:
             return
         if most is not None and (size > most or (kind is MessageType.TEXT and 4 * size > most and len(data.encode()) > most)):
-            self._fail(WebSocketError(f"a message of more than {most} bytes", code=1009, reason="", peer=self.peer))
+            self.protocol.error = WebSocketError(f"a message of more than {most} bytes", code=1009, peer=self.peer)
+            self._fail(self.protocol.error)
             if end := self.protocol.close(1009, ""):
                 self.start_closing(end)
             return

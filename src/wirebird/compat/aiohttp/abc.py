@@ -37,7 +37,7 @@ class AbstractResolver(ABC):
     """Names to addresses."""
 
     @abstractmethod
-    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         """The addresses of `host`.  Raises `OSError`."""
 
     @abstractmethod

@@ -26,11 +26,11 @@ from .connector import BaseConnector, TCPConnector
 from .cookiejar import AbstractCookieJar, CookieJar
 from .helpers import DEFAULT_CHUNK_SIZE, BasicAuth, sentinel
 from .http import HttpVersion, HttpVersion11
-from .journey import Journey
+from .journey import Journey, scheme_of
 from .payload import JsonBytesPayload, JsonPayload
 from .sending import Sending
 from .session_view import SessionView
-from .timeout import DEFAULT_TIMEOUT, ClientTimeout, read_timeout
+from .timeout import ClientTimeout, read_timeout, session_timeout
 
 if TYPE_CHECKING:
     from ...client.websocket_offer import Offer
@@ -44,6 +44,13 @@ _log: Final = logging.getLogger("wirebird")
 
 # Per request, wirebird limits the whole head; aiohttp each line of it.
 _HEAD_SIZE: Final = 65536
+
+# The names of aiohttp's for what the verbs give, which programs know from annotations.
+_RequestContextManager = Awaited[ClientResponse]
+_WSRequestContextManager = Awaited[ClientWebSocketResponse]
+
+# What a URL may begin with; the connector may know more.
+_SCHEMES: Final = frozenset({"", "http", "https", "ws", "wss"})
 
 # URLs that are remembered as they were read.
 _KNOWN_URLS: Final = 1024
@@ -118,7 +125,7 @@ class ClientSession(SessionView):
         ssl_shutdown_timeout: Any = sentinel,
     ) -> None:
         self._base_url = _read_base(base_url)
-        self._timeout = _read_timeout(timeout, read_timeout, conn_timeout)
+        self._timeout = session_timeout(timeout, read_timeout, conn_timeout)
         self._loop = loop or _running_loop()
         self._cookie_jar = CookieJar() if cookie_jar is None else cookie_jar
         if cookies:
@@ -164,12 +171,12 @@ class ClientSession(SessionView):
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_exception_handler({"client_session": self, "message": "Unclosed client session"})
         connector = self._connector
-        if connector is not None and self._connector_owner and not connector.closed:
-            loop = connector.loop
-            if loop is not None and loop.is_running():
-                loop.call_soon_threadsafe(connector._close)  # the collector may be at work in another thread
-            else:
-                connector._close()
+        if connector is None or not self._connector_owner:
+            return
+        # The loop holds what is open, and by that the pool: nobody else would close it.  What is in use is somebody's.
+        pool, loop = connector.peek(), connector.loop
+        if pool is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(pool.shut_idle)
 
     # -- the verbs -----------------------------------------------------------------------------------------------------
 
@@ -357,6 +364,10 @@ class ClientSession(SessionView):
             if self._base_url is not None and not url.absolute:
                 url = join_url(self._base_url, url)
         except _InvalidURL as error:
+            if not isinstance(str_or_url, str):
+                raise TypeError(error.message) from error
+            if scheme_of(str_or_url) not in _SCHEMES:
+                raise NonHttpUrlClientError(str_or_url) from error
             raise InvalidUrlClientError(str_or_url, error.message) from error
         schemes = self._connector.allowed_protocol_schema_set if self._connector is not None else ()
         if url.scheme not in schemes:
@@ -481,18 +492,3 @@ def _read_base(base_url: str | URL | None) -> URL | None:
     if not base.path.endswith("/"):
         raise ValueError("base_url must have a trailing '/'")
     return base
-
-
-def _read_timeout(timeout: Any, read_timeout: Any, conn_timeout: float | None) -> ClientTimeout:
-    given = timeout is not sentinel and timeout is not None
-    if given and not isinstance(timeout, ClientTimeout):
-        raise ValueError(f"timeout must be a ClientTimeout, not {type(timeout).__name__}: use ClientTimeout(total=…)")
-    if given and (read_timeout is not sentinel or conn_timeout is not None):
-        raise ValueError("read_timeout and conn_timeout are deprecated, and exclude timeout")
-    if given:
-        return timeout  # type: ignore[no-any-return]
-    for name, old in (("read_timeout", read_timeout is not sentinel), ("conn_timeout", conn_timeout is not None)):
-        if old:
-            warnings.warn(f"{name} is deprecated, use timeout argument instead", DeprecationWarning, stacklevel=3)
-    total = DEFAULT_TIMEOUT.total if read_timeout is sentinel else read_timeout
-    return ClientTimeout(total, conn_timeout, None, DEFAULT_TIMEOUT.sock_connect)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ...client.chunks import incoming_of
 from ...client.http1 import Http1Connection
 from ...client.response import HttpResponse
 
@@ -24,8 +25,8 @@ class Connection:
     @classmethod
     def under(cls, response: HttpResponse) -> Connection | None:
         """That of `response`, as long as its body is on its way."""
-        incoming = response._incoming
-        below = incoming._connection if incoming is not None else None
+        incoming = incoming_of(response)
+        below = incoming.supply if incoming is not None else None
         return cls(response, below) if isinstance(below, Http1Connection) else None
 
     def __repr__(self) -> str:

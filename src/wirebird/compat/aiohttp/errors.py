@@ -94,7 +94,7 @@ def of_exchange(error: Exception, request: Asked, path: str | None = None) -> Ex
             return ClientOSError(cause.errno, cause.strerror)
         return ServerDisconnectedError()
     if isinstance(error, NetworkError):
-        return _of_connecting(error, request, path)
+        return _of_connecting(error, request.connection_key, path)
     if isinstance(error, ProtocolError):
         return ClientResponseError(request.request_info, (), status=400, message=error.message, headers=None)
     return ClientConnectionError(str(error))
@@ -139,11 +139,29 @@ def _of_proxy(error: ProxyError, request: Asked) -> Exception:
         return ClientHttpProxyError(request.request_info, (), status=error.status, message=error.reason, headers=headers)
     if isinstance(cause, ProtocolError) or (isinstance(cause, ConnectionLost) and cause.phase != "connecting"):
         return of_exchange(cause, request)
-    return ClientProxyConnectionError(request.connection_key, _os_error(error))
+    key = _key_of_proxy(request.connection_key)
+    if isinstance(cause, DNSError | TLSError):
+        return _of_connecting(cause, key, None)
+    return ClientProxyConnectionError(key, _os_error(error))
 
 
-def _of_connecting(error: NetworkError, request: Asked, path: str | None) -> Exception:
-    key = request.connection_key
+def _key_of_proxy(key: ConnectionKey) -> ConnectionKey:
+    """The connection that could not be made was the one to the proxy."""
+    proxy = key.proxy
+    if proxy is None:
+        return key
+    return key._replace(
+        host=proxy.raw_host or "",
+        port=proxy.port,
+        is_ssl=proxy.scheme == "https",
+        proxy=None,
+        proxy_auth=None,
+        proxy_headers_hash=None,
+        server_hostname=None,
+    )
+
+
+def _of_connecting(error: NetworkError, key: ConnectionKey, path: str | None) -> Exception:
     cause = error.__cause__
     if isinstance(error, CertificateMismatch):
         return ServerFingerprintMismatch(error.expected, error.got, key.host, key.port or 443)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .call import CallOptions
     from .tracing import Tracer
 
-__all__ = ["Journey"]
+__all__ = ["Journey", "scheme_of"]
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -207,8 +207,7 @@ class Journey:
         """Make the next request of a redirect; `response` is let go of."""
         response.release()
         before = self._next
-        scheme = location.partition(":")[0].lower() if ":" in location.partition("/")[0] else ""
-        if scheme and scheme not in ("http", "https"):
+        if scheme_of(location) not in ("", "http", "https"):
             raise NonHttpUrlRedirectClientError(location)
         before.body = body_of(req._body) if req._body is not None else None
         try:
@@ -225,6 +224,11 @@ class Journey:
         if self._next.destination.origin != before.destination.origin:
             self._cookies = None
             self._server_hostname = None
+
+
+def scheme_of(url: str) -> str:
+    """What is in front of the first colon, in lower case, if that is no part of a path; also of what is no URL otherwise."""
+    return url.partition(":")[0].lower() if ":" in url.partition("/")[0] else ""
 
 
 def _read_proxy(proxy: Any) -> URL | None:

@@ -17,11 +17,11 @@ from ...protocol.http1_heads import parse_request_head
 from ...server.exchange import Exchange
 from .helpers import sentinel
 from .http import HttpVersion, HttpVersion11
+from .route_defs import UrlMappingMatchInfo
 from .signal import Signal
 from .streams import StreamReader
 from .web_app import Application
 from .web_request import Request
-from .web_routes import UrlMappingMatchInfo
 
 __all__ = ["make_mocked_coro", "make_mocked_request"]
 

@@ -94,6 +94,11 @@ class MultipartWriter(Payload):
         return self._consumed or any(part.consumed for part, _, _ in self._parts)
 
     @property
+    def _spent(self) -> bool:
+        """Whether one of the parts cannot be written any more; what is in memory can, also after `close`."""
+        return any(part._spent for part, _, _ in self._parts)
+
+    @property
     def _once(self) -> bool:  # type: ignore[override]
         return any(part._once for part, _, _ in self._parts)
 

@@ -202,6 +202,11 @@ class Payload(ABC):
         return self._consumed
 
     @property
+    def _spent(self) -> bool:
+        """Whether it cannot be written any more."""
+        return self.consumed
+
+    @property
     def autoclose(self) -> bool:
         """Whether it holds nothing that has to be closed."""
         return self._autoclose

@@ -53,11 +53,11 @@ class PayloadBody:
         return self.payload.size
 
     def replayable(self) -> bool:
-        return not (self.payload.consumed or self.payload._once)
+        return not (self.payload._spent or self.payload._once)
 
     def pieces(self) -> AsyncGenerator[bytes, None]:
         """What the payload writes.  Raises `BodyConsumed` if it was written before and cannot be written again."""
-        if self.payload.consumed:
+        if self.payload._spent:
             raise BodyConsumed("the payload was sent, and it can be sent only once", argument="data")
         size = self.payload.size
         return written(lambda writer: self.payload.write_with_length(writer, size))

@@ -17,7 +17,7 @@ from weakref import ref
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
-from ...client.chunks import ChunkReader, forget_chunks
+from ...client.chunks import ChunkReader, forget_chunks, incoming_of
 from ...client.response import HttpResponse
 from ...models.links import parse_links
 from ...models.message import UNTIL_CLOSE
@@ -369,7 +369,7 @@ def _link(link: dict[str, str]) -> MultiDict[str | URL]:
 def _when_ended(response: ClientResponse) -> Callable[[], None]:
     """What the body tells its end to, which must not keep the response: one that nobody holds is to be noticed."""
     response_ref, content_ref = ref(response), ref(response.content)
-    below = response.response._incoming
+    below = incoming_of(response.response)
 
     def ended() -> None:
         content = content_ref()

@@ -162,4 +162,4 @@ def _proxy_of(req: ClientRequest) -> Proxy | None:
 def _proxy(url: URL, auth: str | None, headers: Sequence[tuple[str, str]], ssl: SSLLike) -> Proxy:
     """The proxy at `url`; TLS with it goes by the request's `ssl` too, as it does in aiohttp."""
     context = read_ssl(ssl, True)[0] if ssl is not True and url.scheme == "https" else None
-    return Proxy(url.with_user(None) if auth is not None else url, auth, ssl=context, headers=headers)
+    return Proxy(url.with_user(None) if auth is not None else url, auth, ssl=context, headers=headers or None)

@@ -24,7 +24,7 @@ from . import hdrs
 from .app_keys import warn_of_text
 from .client_exceptions import ClientConnectionResetError
 from .helpers import ETAG_ANY, ETag
-from .web_writer import StreamWriter
+from .payload_writer import StreamWriter
 
 __all__ = ["ContentCoding", "StreamResponse", "read_date"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
 from ...net.timeouts import Timeouts
+from .helpers import sentinel
 
-__all__ = ["DEFAULT_TIMEOUT", "ClientTimeout", "read_timeout"]
+__all__ = ["DEFAULT_TIMEOUT", "ClientTimeout", "read_timeout", "session_timeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,22 @@ def read_timeout(timeout: ClientTimeout) -> Timeouts:
         whole_body=True,
         ceil_threshold=timeout.ceil_threshold,
     )
+
+
+def session_timeout(timeout: Any, read_timeout: Any, conn_timeout: float | None) -> ClientTimeout:
+    """That of a session, by these three arguments of it.  Raises `ValueError`."""
+    given = timeout is not sentinel and timeout is not None
+    if given and not isinstance(timeout, ClientTimeout):
+        raise ValueError(f"timeout must be a ClientTimeout, not {type(timeout).__name__}: use ClientTimeout(total=…)")
+    if given and (read_timeout is not sentinel or conn_timeout is not None):
+        raise ValueError("read_timeout and conn_timeout are deprecated, and exclude timeout")
+    if given:
+        return timeout  # type: ignore[no-any-return]
+    for name, old in (("read_timeout", read_timeout is not sentinel), ("conn_timeout", conn_timeout is not None)):
+        if old:
+            warnings.warn(f"{name} is deprecated, use timeout argument instead", DeprecationWarning, stacklevel=3)
+    total = DEFAULT_TIMEOUT.total if read_timeout is sentinel else read_timeout
+    return ClientTimeout(total, conn_timeout, None, DEFAULT_TIMEOUT.sock_connect)
 
 
 def _limit(seconds: float | None) -> float | None:

@@ -9,8 +9,8 @@ from ...models.headers import HeadersLike
 from ...web.files import CHUNK_SIZE, media_type
 from ...web.files import FileResponse as _FileResponse
 from . import hdrs
+from .payload_writer import StreamWriter
 from .web_response import ContentCoding, StreamResponse
-from .web_writer import StreamWriter
 
 __all__ = ["FileResponse"]
 

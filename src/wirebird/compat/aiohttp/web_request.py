@@ -28,11 +28,11 @@ from .app_keys import RequestKey, warn_of_text
 from .helpers import ETAG_ANY, ChainMapProxy, ETag, sentinel
 from .http import HttpVersion
 from .multipart import MultipartReader
+from .payload_writer import StreamWriter
 from .stream_response import StreamResponse, read_date
 from .streams import EMPTY_PAYLOAD, StreamReader
 from .web_exceptions import HTTPRequestEntityTooLarge, of_web
 from .web_protocol import BodySource, RequestHandler
-from .web_writer import StreamWriter
 
 if TYPE_CHECKING:
     from ...server.exchange import Exchange

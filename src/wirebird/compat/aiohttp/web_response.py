@@ -16,8 +16,8 @@ from .app_keys import ResponseKey
 from .client_exceptions import ClientConnectionResetError
 from .helpers import sentinel
 from .payload import PAYLOAD_REGISTRY, LookupError, Payload
+from .payload_writer import StreamWriter
 from .stream_response import ContentCoding, StreamResponse
-from .web_writer import StreamWriter
 
 __all__ = ["ContentCoding", "Response", "ResponseKey", "StreamResponse", "json_bytes_response", "json_response"]
 

@@ -12,7 +12,7 @@ from ...server.server import Server as _Server
 from ...server.settings import Settings
 from .abc import AbstractAccessLogger
 from .log import access_logger, server_logger
-from .web_answer import respond
+from .responding import respond
 from .web_log import AccessLogger
 from .web_request import BaseRequest
 

@@ -15,8 +15,7 @@ from yarl import URL
 from ...web.routing import route_path
 from . import hdrs
 from .abc import AbstractRouter
-from .web_exceptions import HTTPMethodNotAllowed, HTTPNotFound
-from .web_resources import (
+from .resources import (
     AbstractResource,
     AbstractRuleMatching,
     Domain,
@@ -30,7 +29,8 @@ from .web_resources import (
     StaticResource,
     wanted_path,
 )
-from .web_routes import AbstractRoute, Handler, MatchInfoError, ResourceRoute, SystemRoute, UrlMappingMatchInfo, View
+from .route_defs import AbstractRoute, Handler, MatchInfoError, ResourceRoute, SystemRoute, UrlMappingMatchInfo, View
+from .web_exceptions import HTTPMethodNotAllowed, HTTPNotFound
 
 __all__ = [
     "AbstractResource",

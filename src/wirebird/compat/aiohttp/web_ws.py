@@ -14,9 +14,9 @@ from ...protocol.http1 import response_line
 from ...protocol.websocket_deflate import Deflate
 from ...protocol.websocket_handshake import Accepted, Refusal, ServerHandshake
 from .http_websocket import WS_CLOSED_MESSAGE, WS_CLOSING_MESSAGE, WSMessage, WSMsgType
+from .payload_writer import StreamWriter
 from .web_exceptions import HTTPBadRequest, HTTPServiceUnavailable
 from .web_response import StreamResponse
-from .web_writer import StreamWriter
 from .ws_talk import WebSocketTalk
 
 __all__ = ["WSMsgType", "WebSocketReady", "WebSocketResponse"]

@@ -1,4 +1,4 @@
-"""How one request is answered: what its handler gives, or raises, or fails with."""
+"""How a request of aiohttp's server is answered, whatever its handler does."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ from ...web.routing import Resource as _Resource
 from ...web.routing import route_path
 from ...web.static_folder import StaticFolder
 from . import hdrs
+from .route_defs import AbstractRoute, ResourceRoute, UrlMappingMatchInfo
 from .web_exceptions import HTTPMethodNotAllowed, of_web
 from .web_fileresponse import FileResponse
 from .web_response import Response, StreamResponse
-from .web_routes import AbstractRoute, ResourceRoute, UrlMappingMatchInfo
 
 __all__ = [
     "AbstractResource",
