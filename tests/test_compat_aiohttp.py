@@ -769,6 +769,16 @@ def test_a_connector_outlives_a_session_that_nobody_closed(lib: Any) -> None:
 
 
 @both
+def test_a_time_limit_is_changed_as_attrs_does(lib: Any) -> None:
+    attr = pytest.importorskip("attr")
+    limits = lib.ClientTimeout(total=300, sock_connect=30)
+    assert attr.evolve(limits, total=5) == lib.ClientTimeout(total=5, sock_connect=30)
+    names = ["total", "connect", "sock_read", "sock_connect", "ceil_threshold"]
+    assert list(attr.asdict(limits)) == names
+    assert [one.name for one in attr.fields(lib.ClientTimeout)] == names
+
+
+@both
 def test_session_arguments_that_cannot_be(lib: Any) -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match="ClientTimeout"):

@@ -331,7 +331,7 @@ def test_errors_of_a_proxy(lib: Any) -> None:
 
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             heads.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(b"HTTP/1.1 407 Who Are You\r\nContent-Length: 0\r\n\r\n")
+            writer.write(b"HTTP/1.1 407 Who Are You\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n")
             writer.close()
 
         server = await asyncio.start_server(refuse, "127.0.0.1", 0)
@@ -352,6 +352,9 @@ def test_errors_of_a_proxy(lib: Any) -> None:
             with pytest.raises(lib.ClientHttpProxyError) as info:
                 await session.get("https://example.org/", proxy=proxy, proxy_headers=fields, headers={"X-Origin": "1"})
             assert info.value.status == 407
+            # A proxy that was given credentials may repeat them in its reason.
+            assert info.value.message == ("Who Are You" if lib is not ours else "Proxy Authentication Required")
+            assert info.value.headers["proxy-authenticate"] == "Basic"
             assert heads[0].startswith(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org")
             assert b"Proxy-Authorization: Basic YTpi\r\n" in heads[0]
             assert b"X-Proxy: 1\r\n" in heads[0]

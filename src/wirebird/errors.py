@@ -158,12 +158,24 @@ class ConnectionLost(NetworkError, ConnectionError):
 class ProxyError(NetworkError):
     """The proxy cannot be reached, refuses, or answers with something else than its protocol.
 
-    `status` is the status with which it refused a tunnel, None where there is none (SOCKS has none).
+    `status` is the status with which it refused a tunnel, None where there is none (SOCKS has none); `reason` and `headers` are
+    what came with it.  A proxy that was given credentials may repeat them: its `reason` is that of the status.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, peer: str = "", phase: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        reason: str = "",
+        headers: Any = None,
+        peer: str = "",
+        phase: str = "",
+    ) -> None:
         super().__init__(message, peer=peer, phase=phase)
         self.status = status
+        self.reason = reason
+        self.headers = headers
 
 
 class TimeoutError(WirebirdError, builtins.TimeoutError):

@@ -9,6 +9,7 @@ Once credentials were sent, errors quote nothing of the answer: it may send them
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from .._version import VERSION
 from ..errors import LimitExceeded, ProtocolError, ProxyError
@@ -87,8 +88,9 @@ class Connect:
     def _refusal(self, head: ResponseHead) -> ProxyError:
         self.code = head.status
         message = f"the proxy refused the tunnel: {head.status}"
+        reason = HTTPStatus(head.status).phrase if head.status in HTTPStatus._value2member_map_ else ""
         if self._credentials is None:
             reason = printable(head.reason.decode("latin-1"), _REASON)
             hint = ", it wants credentials: Proxy(host, auth)" if head.status == 407 else ""
             message += (f" {reason}" if reason else "") + hint
-        return ProxyError(message, status=head.status)
+        return ProxyError(message, status=head.status, reason=reason, headers=head.fields)

@@ -13,6 +13,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Protocol
 
+from multidict import CIMultiDictProxy
+
 from ...errors import (
     BodyConsumed,
     CertificateMismatch,
@@ -133,7 +135,8 @@ def _of_usage(error: UsageError, request: Asked) -> Exception:
 def _of_proxy(error: ProxyError, request: Asked) -> Exception:
     cause = error.__cause__
     if error.status is not None:
-        return ClientHttpProxyError(request.request_info, (), status=error.status, message=error.message, headers=None)
+        headers = CIMultiDictProxy(error.headers) if error.headers is not None else None
+        return ClientHttpProxyError(request.request_info, (), status=error.status, message=error.reason, headers=headers)
     if isinstance(cause, ProtocolError) or (isinstance(cause, ConnectionLost) and cause.phase != "connecting"):
         return of_exchange(cause, request)
     key = _key_of_proxy(request.connection_key)

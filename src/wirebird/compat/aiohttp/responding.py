@@ -8,7 +8,7 @@ from html import escape
 from http import HTTPStatus
 from time import monotonic
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import ProtocolError, UsageError, WirebirdError
 from ...web import exceptions as _exceptions
@@ -18,9 +18,6 @@ from .web_exceptions import HTTPException, of_web
 from .web_protocol import RequestPayloadError
 from .web_request import BaseRequest
 from .web_response import Response
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["respond"]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 from ...net.timeouts import Timeouts
@@ -29,6 +30,20 @@ class ClientTimeout:
     sock_read: float | None = None
     sock_connect: float | None = None
     ceil_threshold: float = 5
+
+
+class _Attributes:
+    """The fields as `attrs` lists them: aiohttp's is one of its classes, and programs say `attr.evolve(timeout, total=5)`."""
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        try:
+            attr = import_module("attr")
+        except ImportError:
+            raise AttributeError("__attrs_attrs__") from None
+        return attr.make_class("ClientTimeout", {one.name: attr.ib(default=one.default) for one in fields(owner)}).__attrs_attrs__
+
+
+ClientTimeout.__attrs_attrs__ = _Attributes()  # type: ignore[attr-defined]
 
 
 DEFAULT_TIMEOUT = ClientTimeout(total=5 * 60, sock_connect=30)

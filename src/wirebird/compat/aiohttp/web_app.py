@@ -26,7 +26,6 @@ from .route_defs import SystemRoute
 from .signal import FrozenList, Signal
 from .web_request import Request
 from .web_response import StreamResponse
-from .web_server import server_of
 from .web_urldispatcher import UrlDispatcher
 
 if TYPE_CHECKING:
@@ -241,6 +240,8 @@ class Application(_Application):
     def make_handler(self, *, loop: Any = None, **kwargs: Any) -> Any:
         """A `web.Server` for it, for `loop.create_server`.  Deprecated: `AppRunner` does it."""
         warnings.warn("Application.make_handler(...) is deprecated, use AppRunner API instead", DeprecationWarning, stacklevel=2)
+        from .web_server import server_of
+
         self.freeze()
         return server_of(self, **kwargs)
 
