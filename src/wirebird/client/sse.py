@@ -23,7 +23,7 @@ from dataclasses import replace
 from operator import length_hint
 from time import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import (
     BodyConsumed,
@@ -39,11 +39,11 @@ from ..errors import (
 )
 from ..models.dates import retry_after
 from ..models.headers import HttpHeaders, check_value
-from ..models.message import Request
 from ..models.numbers import check_count, check_number
 from ..models.url import hide_userinfo
 from ..protocol.codings import CodingLimits
 from ..protocol.sse import EventParser, ServerEvent
+from .caller import Caller
 from .defaults import override
 from .response import status_error
 
@@ -51,10 +51,9 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from .options import Options
-    from .pauses import Pauses
     from .response import HttpResponse
 
-__all__ = ["Caller", "EventStream", "Reconnection"]
+__all__ = ["EventStream", "Reconnection"]
 
 _READ: Final = 65536
 
@@ -72,24 +71,6 @@ _LONGEST_ID: Final = 8192
 
 # A stream goes on for ever and is held to the limits of its events: what it inflates to in all says nothing.
 _ENDLESS: Final = CodingLimits(ratio=10**9, free=10**18, members=10**18)
-
-
-class Caller(Protocol):
-    """What a stream needs of its client."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether there will be no more connections."""
-
-    @property
-    def pauses(self) -> Pauses:
-        """Where to wait for the next one."""
-
-    def prepare(self, method: str, url: str | URL, given: Mapping[str, Any]) -> Request:
-        """The request that a call stands for."""
-
-    async def perform(self, method: str, url: str | URL, given: Mapping[str, Any]) -> HttpResponse:
-        """The response to it."""
 
 
 class Reconnection:

@@ -16,6 +16,7 @@ from ..models.numbers import check_count
 from ..models.url import as_http, hide_userinfo, parse_url
 from ..net.websocket import WebSocket, check_options
 from ..protocol.websocket_deflate import Deflate
+from .caller import Caller
 from .defaults import override
 from .deferred import Deferred
 from .reconnect import Reconnect, read_reconnect
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-    from ..models.message import Request
     from .connector import TCPConnector
     from .pauses import Pauses
 
@@ -45,24 +45,10 @@ _NO_PART: Final = ("data", "json", "json_serializer", "multipart", "files", "rai
 _RESERVED: Final = frozenset({"connection", "upgrade", "content-length", "transfer-encoding", "expect"})
 
 
-class Client(Protocol):
+class Client(Caller, Protocol):
     """What a WebSocket needs of its client."""
 
     connector: TCPConnector
-
-    @property
-    def closed(self) -> bool:
-        """Whether there will be no more connections."""
-
-    @property
-    def pauses(self) -> Pauses:
-        """Where to wait for the next one."""
-
-    def prepare(self, method: str, url: str | URL, given: Mapping[str, Any]) -> Request:
-        """The request that a call stands for."""
-
-    async def perform(self, method: str, url: str | URL, given: Mapping[str, Any]) -> HttpResponse:
-        """The response to it."""
 
 
 def prepare_websocket(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as _json
 import re
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -16,6 +16,7 @@ from ..models.headers import HttpHeaders
 from ..models.message import RequestHead
 from ..models.url import destination
 from ..server.peer import UNIX
+from .keeping import Keeping
 
 if TYPE_CHECKING:
     from ..server.exchange import Exchange
@@ -30,7 +31,7 @@ __all__ = ["Request"]
 _charset = re.compile(r';[ \t]*charset=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE).search
 
 
-class Request(MutableMapping[str, Any]):
+class Request(Keeping):
     """One request.  As a mapping it keeps what middlewares and handlers want to tell each other: `request["user"] = user`.
 
     method        the method, in upper case as it was sent
@@ -42,9 +43,9 @@ class Request(MutableMapping[str, Any]):
         "_body",
         "_content",
         "_cookies",
+        "_kept",
         "_path",
         "_query",
-        "_storage",
         "_target",
         "_url",
         "app",
@@ -72,43 +73,12 @@ class Request(MutableMapping[str, Any]):
         self.max_body_size: int | None = None  # of `read`, `text`, `json` and `post`; None for the application's
         self.response: Any = None  # the one that was prepared for it
         self.form: FormData | None = None  # what `post` has read
-        self._storage: dict[str, Any] | None = None
+        self._kept = None
         self._body: bytes | None = None
         self._content: Content | None = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.raw_path}>"
-
-    # -- a place to keep things ----------------------------------------------------------------------------------------
-
-    def __getitem__(self, key: str) -> Any:
-        if self._storage is None:
-            raise KeyError(key)
-        return self._storage[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if self._storage is None:
-            self._storage = {}
-        self._storage[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        if self._storage is None:
-            raise KeyError(key)
-        del self._storage[key]
-
-    def __len__(self) -> int:
-        return len(self._storage or ())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._storage or ())
-
-    def __bool__(self) -> bool:
-        return True
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
     # -- what was asked for --------------------------------------------------------------------------------------------
 

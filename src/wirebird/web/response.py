@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as _json
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,7 @@ from ..models.charset import codec_name
 from ..models.headers import HeadersLike, HttpHeaders, check_value, encode_fields
 from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
+from .keeping import Keeping
 
 if TYPE_CHECKING:
     from ..protocol.codings import Encoder
@@ -33,7 +34,7 @@ def phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
 
 
-class StreamResponse(MutableMapping[str, Any]):
+class StreamResponse(Keeping):
     """A response whose body is written piece by piece:
 
         response = web.StreamResponse(headers={"Content-Type": "text/csv"})
@@ -65,37 +66,6 @@ class StreamResponse(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._status} {self.reason}{'' if self.prepared else ', not prepared'}>"
-
-    # -- a place to keep things ----------------------------------------------------------------------------------------
-
-    def __getitem__(self, key: str) -> Any:
-        if self._kept is None:
-            raise KeyError(key)
-        return self._kept[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if self._kept is None:
-            self._kept = {}
-        self._kept[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        if self._kept is None:
-            raise KeyError(key)
-        del self._kept[key]
-
-    def __len__(self) -> int:
-        return len(self._kept or ())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._kept or ())
-
-    def __bool__(self) -> bool:
-        return True
-
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
     # -- the head ------------------------------------------------------------------------------------------------------
 

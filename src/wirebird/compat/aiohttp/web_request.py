@@ -91,7 +91,7 @@ class BaseRequest(_request.Request):
     ) -> None:
         super().__init__(exchange)
         self._changes = changes or {}
-        self._storage = {} if state is None else state
+        self._kept = {} if state is None else state
         self._client_max_size = client_max_size
         self._client_max_fields = client_max_fields
         self.max_body_size = client_max_size or sys.maxsize
@@ -128,7 +128,7 @@ class BaseRequest(_request.Request):
             self.exchange,
             client_max_size=self._client_max_size if client_max_size is sentinel else client_max_size,
             client_max_fields=self._client_max_fields if client_max_fields is sentinel else client_max_fields,
-            state=dict(self._storage or {}),
+            state=dict(self._kept or {}),
             changes=changes,
         )
         if "content" in self.__dict__:
