@@ -188,9 +188,12 @@ class Application(MutableMapping[Any, Any]):
                 response = error
             except InvalidRequest as error:
                 response = HTTPSystemError.for_status(error.status, error.message)
-            if type(response) is not Response and not isinstance(response, StreamResponse):
-                raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
-            await response.deliver(request)
+            if type(response) is not Response:
+                if not isinstance(response, StreamResponse):
+                    raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
+                await response.deliver(request)
+            elif not response.deliver_at_once(request):
+                await response.deliver(request)
         except Exception as error:
             if self.debug and not is_of_client(error, exchange.peer):
                 from .error_page import answer_failure

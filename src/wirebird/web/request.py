@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as _json
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from multidict import MultiDictProxy
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Request"]
 
 _charset = re.compile(r';[ \t]*charset=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE).search
+
+# The usual methods as text.
+_METHODS: Final = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 
 class Request(Keeping):
@@ -69,7 +72,8 @@ class Request(Keeping):
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.head: RequestHead = exchange.head
-        self.method = self.head.method.decode()
+        method = self.head.method
+        self.method = _METHODS.get(method) or method.decode()
         self.max_body_size: int | None = None  # of `read`, `text`, `json` and `post`; None for the application's
         self.response: Any = None  # the one that was prepared for it
         self.form: FormData | None = None  # what `post` has read

@@ -213,10 +213,10 @@ class StreamResponse(Keeping):
         """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise UsageError(f"data must be bytes, not {type(data).__name__}", argument="data")
-        if self._request is None or not self.prepared:
-            raise RuntimeError("write comes after prepare")
         if self.eof_sent:
             raise RuntimeError("the response has ended")
+        if self._request is None or not self.prepared:
+            raise RuntimeError("write comes after prepare")
         data = bytes(data)
         if data and self._encoder is not None:
             from ..net.encoding import encode
@@ -372,26 +372,40 @@ class Response(StreamResponse):
         if not self.prepared:
             await self.deliver(request)
 
+    def deliver_at_once(self, request: Request) -> bool:
+        """Send it if there is nothing unusual about it, and nobody to be told first; whether it was sent."""
+        if (
+            self.prepared
+            or self._headers is not None
+            or self._cookies is not None
+            or self.coding is not None
+            or self._status in _EMPTY
+            or request.app.prepares
+        ):
+            return False
+        request.response = self  # and not the other way round as well: there is nothing more to send
+        self.prepared = self.eof_sent = True
+        body = self._body
+        status = self._status
+        head = _plain_head(status, self.reason, self._type, self._charset, bool(body))
+        request.exchange.respond(status, head, body)
+        return True
+
     async def deliver(self, request: Request) -> None:
         """Send it: in one write, unless something about it is unusual."""
         if self.prepared:
             if not self.eof_sent:
                 await self.write_eof()
             return
+        if self.deliver_at_once(request):
+            return
         self._request = request
         request.response = self
-        app = request.app
-        if app.prepares:
-            await app.prepare_response(request, self)
+        await request.app.prepare_response(request, self)
         body = self._body
         if self.coding is not None and body:
             body = await self._compressed(request, self.coding)
         self.prepared = self.eof_sent = True
-        status = self._status
-        if self._headers is None and self._cookies is None and status not in _EMPTY:
-            head = _plain_head(status, self.reason, self._type, self._charset, bool(body))
-            request.exchange.respond(status, head, body)
-            return
         await self._send_whole(request, body)
 
     async def _compressed(self, request: Request, compression: Compression) -> bytes:
