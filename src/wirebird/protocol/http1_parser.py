@@ -152,9 +152,9 @@ class Parser:
             if (
                 known is not None
                 and known.size == size
+                and data.startswith(known.raw)
                 and self.state is HEAD
                 and not self._pending
-                and data.startswith(known.raw)
             ):
                 self.state = DONE
                 return [known, END]

@@ -447,9 +447,9 @@ class ServerConnection(PieceSupply, LingeringStream):
 
     def may_go_on(self) -> bool:
         """Whether, as far as can be told when a response begins, another request may follow."""
-        if self._host.stopping or self._fault is not None:
-            return False
         parser = self.parser
+        if self._fault is not None or self._host.stopping:
+            return False
         if parser.state is _DONE:
             return not self.ended or bool(parser.leftover)
         unread = parser.left if parser.state is State.SIZED else 0

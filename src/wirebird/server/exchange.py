@@ -103,8 +103,7 @@ class Exchange:
     in which it does, and the connection waits for it no longer.
     """
 
-    # No slots: most of these keep their first value in a small request, and so they cost it nothing.
-    begun = False
+    # No slots: these keep their first value in a small request, or are not looked at before they are set, and cost it nothing.
     finished = False
     upgraded = False
     status = 0
@@ -122,6 +121,7 @@ class Exchange:
         self.connection = connection
         self.head = head
         self.began = began
+        self.begun = False
         self.keep_alive = head.keep_alive
         self._whole = whole  # the body, if it is here already
 
