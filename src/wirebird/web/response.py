@@ -51,6 +51,7 @@ class StreamResponse(Keeping):
     """
 
     # What most responses never look at, or set when they are sent.
+    coding: Compression | None = None  # how it is to be compressed, if it is
     eof_sent = False
     stamp: bytes | None = None  # the lines of Date and Server, None for the server's
     _encoder: Encoder | None = None
@@ -61,7 +62,6 @@ class StreamResponse(Keeping):
     def __init__(self, *, status: int = 200, reason: str | None = None, headers: HeadersLike | None = None) -> None:
         self._headers = HttpHeaders(headers) if headers is not None else None
         self._cookies: ResponseCookies | None = None
-        self.coding: Compression | None = None  # how it is to be compressed, if it is
         self.prepared = False
         self.set_status(status, reason)
 
