@@ -244,6 +244,7 @@ class Parser:
         if self.server and data[pos] <= 13:  # CR, most likely
             pos = self._skip_empty_lines(data, pos)
             if pos == len(data):
+                self._known_request = None  # the short cut for what is known does not count such lines
                 return pos
         end = -1 if self._pending else data.find(b"\r\n\r\n", pos, pos + self.limits.head_size)
         if end >= 0:

@@ -437,9 +437,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.linger()
 
     def _fail_body(self, error: WirebirdError) -> None:
-        exchange = self.exchange
-        if exchange is not None and self.parser.state is not _DONE:
-            body = exchange.body
+        if self.exchange is not None:
+            body = self.exchange.body
             if not body.complete and body.error is None:
                 body.fail(error)
 

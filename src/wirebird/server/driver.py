@@ -83,6 +83,8 @@ class Driver:
                 _leave(self.loop, task)
                 if inside is not None:
                     _enter(self.loop, inside)
+        if getattr(waited_for, "_asyncio_future_blocking", False):
+            waited_for._asyncio_future_blocking = False  # or nobody else could wait for it until the task does
         cancelled = not self._begun and task.cancelling() > 0
         if cancelled:
             self._start()
@@ -195,6 +197,8 @@ def _go_on(handler: Coroutine[Any, Any, Any], context: Context, waited_for: Any,
     """The steps of `handler` behind the first, each in its `context`; `cancelled` says that its task was, meanwhile."""
     if cancelled and waited_for is not None:
         cancelled = not waited_for.cancel()
+    if getattr(waited_for, "_asyncio_future_blocking", None) is False:
+        waited_for._asyncio_future_blocking = True  # as `await` had left it
     while True:
         try:
             if cancelled:

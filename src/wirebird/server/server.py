@@ -129,7 +129,10 @@ class Server:
 
     def failed(self, exchange: Exchange, error: BaseException) -> None:
         """The application has raised."""
-        self._on_error(exchange, error)
+        try:
+            self._on_error(exchange, error)
+        except Exception as fault:
+            _log.error("on_error has raised %s", type(fault).__name__, exc_info=fault)
 
     def stamp(self) -> bytes:
         """The lines of Date and Server, made once a second."""
