@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from server_wire import GET, TEXT, App, Hub, run, serve, settle
-from wirebird.errors import LimitExceeded
+from wirebird.errors import ConnectionLost, LimitExceeded
 from wirebird.protocol.http1_parser import Parser
+from wirebird.server.asgi import AsgiApp
+from wirebird.server.forwarded import TrustedProxies
 from wirebird.server.settings import Settings
 
 
@@ -51,7 +53,7 @@ def test_a_body_whose_last_piece_is_too_much(leaves: bool) -> None:
 
 
 def test_handlers_that_wait_for_the_same() -> None:
-    """As for a value that one of them fetches: an asyncio future takes note of each `await`, and forgets it with the first task."""
+    """As for a value that one of them fetches: an asyncio future keeps note of who begins to wait, until a task has seen it."""
 
     async def main() -> None:
         shared: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -96,3 +98,84 @@ def test_an_error_hook_that_raises_does_not_leave_the_client_without_an_answer(
     _, wire = serve(App({"/raises": handler}), get(b"/raises") + GET, on_error=hook)
     assert wire.statuses == [500]
     assert "on_error has raised RuntimeError" in caplog.text
+
+
+def test_an_exchange_that_is_over_cancels_nobody_else() -> None:
+    kept: list[Any] = []
+
+    async def first(exchange: Any) -> None:
+        kept.append(exchange)
+        exchange.respond(200, TEXT, b"first")
+
+    async def second(exchange: Any) -> None:
+        kept[0].cancel()
+        await asyncio.sleep(0)
+        kept[0].cancel()
+        await asyncio.sleep(0)
+        exchange.respond(200, TEXT, b"second")
+
+    _, wire = serve(App({"/1": first, "/2": second}), get(b"/1") + get(b"/2"))
+    assert wire.statuses == [200, 200]
+
+
+@pytest.mark.parametrize("fields", [b"", b"X-Forwarded-For: 192.0.2.9\r\n"])
+@pytest.mark.parametrize("whose", ["client", "upstream"])
+def test_who_has_left(whose: str, fields: bytes) -> None:
+    """What an application hears of its client is no fault of its own, behind a proxy too; what it hears of others is."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            if whose == "upstream":
+                raise ConnectionLost("it broke", peer="upstream:80")
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            await send({"type": "http.response.start", "status": 200})
+        except ConnectionLost as error:
+            raise ValueError("in words of its own") from error
+
+    settings = Settings(proxies=TrustedProxies(["10.0.0.0/8"]))
+    leave = (lambda hub, wire: wire.leave()) if whose == "client" else None
+    hub, wire = serve(AsgiApp(application), GET[:-2] + fields + b"\r\n", settings=settings, then=leave)
+    if whose == "client":
+        assert not hub.errors and not wire.sent
+    else:
+        (error,) = hub.errors
+        assert isinstance(error, ValueError) and wire.statuses == [500]
+
+
+def test_a_url_of_https_is_not_asked_for_in_the_clear() -> None:
+    """RFC 9110 7.4; and the host is that of the target (RFC 9112 3.2.2)."""
+    seen: list[Any] = []
+
+    async def handler(exchange: Any) -> None:
+        seen.append((str(exchange.where.url), exchange.scheme, exchange.authority))
+        exchange.respond(200, TEXT, b"")
+
+    async def main() -> list[list[int]]:
+        found = []
+        targets = [b"https://a/", b"HTTPS://a/", b"http://a/"]
+        app = App(dict.fromkeys(map(bytes.decode, targets), handler))
+        trusting = Settings(proxies=TrustedProxies(["10.0.0.1"]))
+        for settings, extra, fields in (
+            (None, {}, b""),
+            (None, {"sslcontext": "some"}, b""),
+            (trusting, {}, b""),
+            (trusting, {}, b"X-Forwarded-Proto: https\r\n"),
+        ):
+            hub = Hub(app, settings)
+            statuses = []
+            for target in targets:
+                wire = hub.connect(**extra)
+                wire.feed(b"GET %b HTTP/1.1\r\nHost: a\r\n%b\r\n" % (target, fields))
+                wire.feed(b"GET %b HTTP/1.0\r\n%b\r\n" % (target, fields))
+                await settle()
+                statuses.append(wire.statuses)
+                wire.leave()
+            await settle()
+            hub.watch.stop()
+            found.append(statuses)
+        return found
+
+    no, yes = [421], [200, 200]
+    assert run(main) == [[no, no, yes], [yes, yes, yes], [no, no, yes], [yes, yes, yes]]
+    assert {(url, authority) for url, _, authority in seen} == {("https://a/", "a"), ("http://a/", "a")}
