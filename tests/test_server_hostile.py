@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import sys
 from typing import Any
 
 import pytest
+import uvloop
 
 from server_wire import GET, TEXT, App, Hub, run, serve, settle
 from wirebird.errors import ConnectionLost, LimitExceeded
 from wirebird.protocol.http1_parser import Parser
 from wirebird.server.asgi import AsgiApp
 from wirebird.server.forwarded import TrustedProxies
+from wirebird.server.server import Server
 from wirebird.server.settings import Settings
 
 
@@ -179,3 +184,55 @@ def test_a_url_of_https_is_not_asked_for_in_the_clear() -> None:
     no, yes = [421], [200, 200]
     assert run(main) == [[no, no, yes], [yes, yes, yes], [no, no, yes], [yes, yes, yes]]
     assert {(url, authority) for url, _, authority in seen} == {("https://a/", "a"), ("http://a/", "a")}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_no_file_can_be_opened_any_more(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EMFILE: others are served, the log is not flooded, and newcomers are served when there is room again."""
+    import resource
+
+    monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.05)
+    problems: list[Any] = []
+
+    async def main() -> list[bytes]:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: problems.append(context["message"]))
+        server = Server(App())
+        (address,) = await server.listen()
+        clients = [socket.socket() for _ in range(40)]
+        early = clients.pop()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            for client in [*clients, early]:
+                client.setblocking(False)
+            await loop.sock_connect(early, address)
+            early_one = await _ask(early)
+            highest = os.dup(early.fileno())
+            os.close(highest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
+            for client in clients:
+                await loop.sock_connect(client, address)
+            while kind == "asyncio" and not problems:
+                await asyncio.sleep(0)
+            during = await _ask(early)
+            count = len(problems)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            late = await _ask(clients[0]) if kind == "asyncio" else during  # libuv closes who cannot be served
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for client in [*clients, early]:
+                client.close()
+            await server.close(1)
+        assert count <= 16
+        return [early_one, during, late]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if kind == "uvloop" else None) as runner:
+        assert [answer[:15] for answer in runner.run(main())] == [b"HTTP/1.1 200 OK"] * 3
+
+
+async def _ask(sock: socket.socket) -> bytes:
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(5):
+        await loop.sock_sendall(sock, GET)
+        return await loop.sock_recv(sock, 1000)
