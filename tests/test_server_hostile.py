@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,3 +237,40 @@ async def _ask(sock: socket.socket) -> bytes:
     async with asyncio.timeout(5):
         await loop.sock_sendall(sock, GET)
         return await loop.sock_recv(sock, 1000)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_a_path_that_another_server_listens_at_by_now(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        release = asyncio.Event()
+
+        async def slow(exchange: Any) -> None:
+            await release.wait()
+            exchange.respond(200, TEXT, b"slow")
+
+        first, second = Server(App({"/": slow})), Server(App())
+        await first.listen(path=path)
+        with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as late:
+            for sock in (busy, late):
+                sock.setblocking(False)
+            await loop.sock_connect(busy, str(path))
+            asked = asyncio.ensure_future(_ask(busy))
+            while not any(one.exchange for one in first.connections):
+                await asyncio.sleep(0)
+            ending = asyncio.ensure_future(first.close())
+            while path.exists():
+                await asyncio.sleep(0)
+            await second.listen(path=path)
+            release.set()
+            assert b"slow" in await asked
+            await ending
+            await loop.sock_connect(late, str(path))
+            assert b"hello" in await _ask(late)
+        await second.close(1)
+        assert not path.exists()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if kind == "uvloop" else None) as runner:
+        runner.run(main())

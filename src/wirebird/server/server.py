@@ -277,6 +277,7 @@ class Server:
         self.stopping = True
         late: list[asyncio.Task[Any]] = []
         try:
+            self._unlink()  # now: in the end, the paths may be those of another server
             for listener in listeners:
                 late += self._stop_listening(listener)
             self._tell_of_the_end()
@@ -390,7 +391,6 @@ class Server:
         if self._stamp_timer is not None:
             self._stamp_timer.cancel()
             self._forget_stamp()
-        self._unlink()
         for _ in range(2):
             await asyncio.sleep(0)  # a handshake that was broken off closes its socket in a turn of its own
 
