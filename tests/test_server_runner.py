@@ -191,6 +191,15 @@ def test_what_does_not_start(workers: int, start: Any) -> None:
     assert "it does not start" in program.err and program.address is None
 
 
+def test_a_signal_that_reaches_a_worker_when_it_comes_into_being(start: Any) -> None:
+    """As from a terminal: it is for the parent, which gets it too, and not once more for each worker."""
+    program = start(2, "asyncio", WIREBIRD_TEST_FORK="1")
+    assert program.ask()
+    program.signal()
+    assert program.end() == 0
+    assert program.out.count("shut down") == 2 and not program.err, program.err
+
+
 def test_workers_end_with_their_parent(start: Any) -> None:
     program = start(2, "asyncio")
     workers = {int(program.ask()) for _ in range(30)}

@@ -2,8 +2,8 @@
 
     raise SystemExit(serve(lambda: Server(app), [Place(port=8080)], workers=4))
 
-SIGTERM and SIGINT end it gracefully: see `Server.close`.  A second signal takes the grace away, and ends a start that takes long; a third
-kills.  Whatever way it took, the exit code is 0, unless it did not start.
+SIGTERM and SIGINT end it gracefully: see `Server.close`.  A second signal takes the grace away, and ends a start that takes
+long; a third kills.  Whatever way it took, the exit code is 0, unless it did not start.
 
 With several workers, this process listens and starts the others (`server/workers.py`), which inherit the sockets: a request that
 the kernel has accepted belongs to all of them, and none is lost when a worker ends or dies.
