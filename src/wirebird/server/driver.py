@@ -125,8 +125,19 @@ class Driver:
             self._context = copy_context()
         self._begun = False
         self._rest = self.loop.create_future()
+        self.task = None
         task = self.task = self.loop.create_task(self._take_over())
+        task.add_done_callback(self._replace)
         return task
+
+    def _replace(self, task: asyncio.Task[None]) -> None:
+        """If it was cancelled before it began, by a handler that then took it back, another goes on."""
+        if self.task is task:
+            self.task = None
+            if self._work is not None:
+                self._work = *self._work[:3], True
+                self._start()
+                self._rest.set_result(None)
 
     def _give_up(self, task: asyncio.Task[None]) -> None:
         """A handler has cancelled its task, and is done: that was not meant for the next."""
@@ -138,7 +149,7 @@ class Driver:
     async def _take_over(self) -> None:
         """Rest until a handler waits, and go on with it."""
         me: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
-        if self.task is me:
+        if self.task is me or self.task is None:  # an eager task begins before anybody has it
             self._begun = True
         while True:
             cancelled = False
