@@ -22,6 +22,7 @@ from ..models.message import RequestHead
 from ..net.incoming import PieceSupply
 from ..net.timeouts import NEVER
 from ..protocol.http1_events import END, End, Event, State
+from ..protocol.http1_heads import check_scheme
 from .driver import Driver
 from .exchange import Exchange
 from .host import Host, Phase
@@ -86,6 +87,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         host = self._host
         self.peer = peer_of(transport.get_extra_info("peername"))
         self.secure = transport.get_extra_info("sslcontext") is not None
+        self.parser.secure = self.secure or self._proxies is not None  # a proxy may have taken TLS off
         most = host.settings.max_connections
         if most is not None and len(host.connections) >= most:
             self._turn_away()
@@ -237,6 +239,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         """Find out who the client is behind a proxy; whether that can be told."""
         try:
             exchange.seen = self._proxies.look(self.peer, exchange.head)  # type: ignore[union-attr]
+            if exchange.scheme == "http":
+                check_scheme(exchange.head.target)
         except InvalidRequest as error:
             self.exchange = None
             self._break(error, exchange.head)
@@ -385,7 +389,7 @@ class ServerConnection(PieceSupply, LingeringStream):
                 return
             error = RuntimeError("the application cancelled itself")
         if fault is None:
-            if not is_of_client(error, self.peer):
+            if not is_of_client(error, exchange):
                 self._host.failed(exchange, error)
             elif not isinstance(error, ConnectionLost):
                 fault = error
@@ -437,11 +441,9 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.linger()
 
     def _fail_body(self, error: WirebirdError) -> None:
-        exchange = self.exchange
-        if exchange is not None and self.parser.state is not _DONE:
-            body = exchange.body
-            if not body.complete and body.error is None:
-                body.fail(error)
+        body = self.exchange.body if self.exchange is not None else None
+        if body is not None and not body.complete and body.error is None:
+            body.fail(error)
 
     # -- closing -------------------------------------------------------------------------------------------------------
 

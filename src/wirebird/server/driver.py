@@ -87,6 +87,8 @@ class Driver:
                 _leave(self.loop, task)
                 if inside is not None:
                     _enter(self.loop, inside)
+        if getattr(waited_for, "_asyncio_future_blocking", False):
+            waited_for._asyncio_future_blocking = False  # or nobody else could wait for it until the task does
         cancelled = not self._begun and task.cancelling() > 0
         if cancelled:
             self._start()
@@ -127,8 +129,19 @@ class Driver:
             self._context = copy_context()
         self._begun = False
         self._rest = self.loop.create_future()
+        self.task = None
         task = self.task = self.loop.create_task(self._take_over())
+        task.add_done_callback(self._replace)
         return task
+
+    def _replace(self, task: asyncio.Task[None]) -> None:
+        """If it was cancelled before it began, by a handler that then took it back, another goes on."""
+        if self.task is task:
+            self.task = None
+            if self._work is not None:
+                self._work = *self._work[:3], True
+                self._start()
+                self._rest.set_result(None)
 
     def _give_up(self, task: asyncio.Task[None]) -> None:
         """A handler has cancelled its task, and is done: that was not meant for the next."""
@@ -140,7 +153,7 @@ class Driver:
     async def _take_over(self) -> None:
         """Rest until a handler waits, and go on with it."""
         me: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
-        if self.task is me:
+        if self.task is me or self.task is None:  # an eager task begins before anybody has it
             self._begun = True
         while True:
             cancelled = False
@@ -199,6 +212,8 @@ def _go_on(handler: Coroutine[Any, Any, Any], context: Context, waited_for: Any,
     """The steps of `handler` behind the first, each in its `context`; `cancelled` says that its task was, meanwhile."""
     if cancelled and waited_for is not None:
         cancelled = not waited_for.cancel()
+    if getattr(waited_for, "_asyncio_future_blocking", None) is False:
+        waited_for._asyncio_future_blocking = True  # as `await` had left it
     while True:
         try:
             if cancelled:

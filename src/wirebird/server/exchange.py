@@ -320,8 +320,9 @@ class Exchange:
         await self.connection.send(head + data if head else data)
 
     def cancel(self) -> None:
-        """Cancel the handler where it waits."""
-        self.connection.cancel()
+        """Cancel the handler where it waits; not that of another exchange, which may have followed."""
+        if getattr(self.connection, "exchange", self) is self:
+            self.connection.cancel()
 
     # -- another protocol ----------------------------------------------------------------------------------------------
 

@@ -118,9 +118,9 @@ async def _serve(app: Application, scope: Scope, receive: Receive, send: Send) -
 
 async def _fail(exchange: AsgiExchange, error: Exception) -> None:
     """The application has raised.  What is its client's fault is answered here, and all else by the server."""
-    if exchange.connection.gone and tells_of_leaving(error):
+    if exchange.connection.gone and tells_of_leaving(error, exchange):
         return
-    if not is_of_client(error, exchange.peer):
+    if not is_of_client(error, exchange):
         if exchange.finished:
             await exchange.flush()  # it was answered all the same, with a page that shows what went wrong
         raise error
