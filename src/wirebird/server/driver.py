@@ -71,7 +71,7 @@ class Driver:
             _enter(self.loop, task)
         try:
             # Not `send`, at the end of which an exception is raised, and caught: as dear as a third of all this.
-            waited_for = context.run(next, handler.__await__(), _ENDED)
+            waited_for: Any = context.run(next, handler.__await__(), _ENDED)
             if waited_for is _ENDED:
                 if task.cancelling():
                     self._give_up(task)
