@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -309,3 +310,41 @@ def test_a_handler_can_be_cancelled_where_tasks_are_eager() -> None:
 
     run(main)
     assert heard == ["cancelled"]
+
+
+def test_no_request_of_an_application_leaves_a_circle_behind() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        if scope["path"] == "/late":
+            await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"one", "more_body": scope["path"] == "/stream"})
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.body", "body": b"two"})
+        if scope["path"] == "/background":
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        hub = Hub(AsgiApp(application))
+        wire = hub.connect()
+        data = [GET, get(b"/late"), get(b"/stream"), get(b"/background"), POST + b"3\r\nabc\r\n0\r\n\r\n"]
+        gc.disable()
+        try:
+            for count in (1, 3):  # the first time, to be warm
+                gc.collect()
+                for piece in count * data:
+                    wire.feed(piece[:-1])
+                    await settle(2)
+                    wire.feed(piece[-1:])
+                    await settle(8)
+            found = gc.collect()
+        finally:
+            gc.enable()
+        assert found == 0, found
+        assert len(wire.responses()) == 4 * len(data) and not hub.errors
+        wire.leave()
+        await settle()
+        hub.watch.stop()
+
+    run(main)
