@@ -138,6 +138,7 @@ class AsgiApp:
         finally:
             if conversation.state is not DONE:
                 conversation.disconnect()  # a task that the application left behind may still want to receive
+            exchange.left = None  # or it would be a circle
 
     async def _serve_websocket(self, exchange: Exchange) -> None:
         from .asgi_websocket import WebSocketConversation, answer_handshake, make_handshake
@@ -155,6 +156,8 @@ class AsgiApp:
             if tells_of_leaving(error, exchange):
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending a message") from None
             raise
+        finally:
+            exchange.left = None
 
     def _make_scope(self, exchange: Exchange, kind: str, extensions: tuple[str, ...]) -> dict[str, Any]:
         head = exchange.head

@@ -89,7 +89,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.secure = transport.get_extra_info("sslcontext") is not None
         self.parser.secure = self.secure or self._proxies is not None  # a proxy may have taken TLS off
         most = host.settings.max_connections
-        if most is not None and len(host.connections) >= most:
+        if most is not None and host.busy() >= most:
             self._turn_away()
             return
         host.connections.add(self)

@@ -30,7 +30,8 @@ class Settings:
     drain_size            how much of a body that nobody read is received, so that the connection can be used again, 256 KiB
     drain_time            and for how long, 1
     linger_time           how long a client may take to read the last answer before the connection is closed, 1
-    max_connections       open at once, WebSockets not counted, 20,000; those beyond are answered 503
+    max_connections       open at once, WebSockets not counted, but handlers whose client has left, 20,000; those beyond are
+                          answered 503
     max_websockets        open at once, 10,000; else 503 in place of the handshake
     cancel_on_disconnect  cancel the handler whose client has left, False
     limits                of heads: `Limits`
