@@ -136,6 +136,7 @@ class AsgiApp:
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending the response") from None
             raise
         finally:
+            exchange.left = None  # it leads back here
             if conversation.state is not DONE:
                 conversation.disconnect()  # a task that the application left behind may still want to receive
 
@@ -155,6 +156,8 @@ class AsgiApp:
             if tells_of_leaving(error):
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending a message") from None
             raise
+        finally:
+            exchange.left = None
 
     def _make_scope(self, exchange: Exchange, kind: str, extensions: tuple[str, ...]) -> dict[str, Any]:
         head = exchange.head

@@ -185,7 +185,7 @@ class Application(MutableMapping[Any, Any]):
                 request.app = match.apps[-1]
                 response = await match.handler(request)
             except HTTPException as error:
-                response = error
+                response = error.with_traceback(None)  # which leads here, where it is
             except InvalidRequest as error:
                 response = HTTPSystemError.for_status(error.status, error.message)
             if type(response) is not Response:

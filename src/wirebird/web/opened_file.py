@@ -191,6 +191,8 @@ async def open_in_thread(path: str, accept: list[str] | None) -> OpenedFile:
     except asyncio.CancelledError:
         opening.add_done_callback(_close_unwanted)
         raise
+    finally:
+        del opening  # which keeps what it raised, whose traceback leads here
 
 
 def _close_unwanted(opening: asyncio.Future[OpenedFile]) -> None:

@@ -58,7 +58,6 @@ class Request(Keeping):
         "match_info",
         "max_body_size",
         "method",
-        "response",
     )
 
     app: Application
@@ -75,7 +74,6 @@ class Request(Keeping):
         method = self.head.method
         self.method = _METHODS.get(method) or method.decode()
         self.max_body_size: int | None = None  # of `read`, `text`, `json` and `post`; None for the application's
-        self.response: Any = None  # the one that was prepared for it
         self.form: FormData | None = None  # what `post` has read
         self._kept = None
         self._body: bytes | None = None

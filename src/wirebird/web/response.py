@@ -178,7 +178,6 @@ class StreamResponse(Keeping):
         if self.prepared:
             return
         self._request = request
-        request.response = self
         await request.app.prepare_response(request, self)
         await self._start(request, self._length)
 
@@ -383,7 +382,6 @@ class Response(StreamResponse):
             or request.app.prepares
         ):
             return False
-        request.response = self  # and not the other way round as well: there is nothing more to send
         self.prepared = self.eof_sent = True
         body = self._body
         status = self._status
@@ -400,7 +398,6 @@ class Response(StreamResponse):
         if self.deliver_at_once(request):
             return
         self._request = request
-        request.response = self
         await request.app.prepare_response(request, self)
         body = self._body
         if self.coding is not None and body:
