@@ -56,6 +56,7 @@ async def respond(
             log.log(request, response, monotonic() - begun)
         if isinstance(response, HTTPException):
             response._request = response._writer = None  # which keep it, by the route that has raised it
+        response = None  # what it came of has a traceback, which leads here
 
 
 class _NoResponse(RuntimeError):
