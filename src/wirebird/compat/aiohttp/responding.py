@@ -43,6 +43,8 @@ async def respond(
         if isinstance(error, ProtocolError) and not isinstance(error, UsageError):
             raise
         logger.exception("Error handling request from %s", request.remote, exc_info=error)
+        if exchange.raised is not None:
+            exchange.raised(error)
         if not exchange.is_unsent():
             exchange.connection.abort()
             return
