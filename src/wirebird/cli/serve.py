@@ -7,39 +7,25 @@ from typing import Any
 
 import click
 
+from . import options as common
 from .launch import complain, read_launch, start_logging
 from .loading import LoadError, load, own_traceback, read_target, report
-from .options import (
-    APP_DIR,
-    HOST,
-    LIFESPAN,
-    LOG_LEVEL,
-    LOOP,
-    PORT,
-    ROOT_PATH,
-    SECONDS,
-    SSL_CERT,
-    SSL_KEY,
-    TARGET,
-    access_log,
-    takes,
-)
 
 __all__ = ["command"]
 
 
 @click.command("serve")
-@takes(
-    TARGET,
-    HOST,
-    PORT,
+@common.takes(
+    common.TARGET,
+    common.HOST,
+    common.PORT,
     click.option("--uds", metavar="PATH", help="Listen on a Unix socket in place of a port."),
     click.option("--fd", type=click.IntRange(0), help="Listen on a socket that this process was given."),
-    SSL_CERT,
-    SSL_KEY,
+    common.SSL_CERT,
+    common.SSL_KEY,
     click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="How many processes serve."),
     click.option("--reload", is_flag=True, help="Start anew when a file of the application changes (see also: wirebird dev)."),
-    access_log("off"),
+    common.access_log("off"),
     click.option(
         "--forwarded-allow",
         multiple=True,
@@ -53,16 +39,22 @@ __all__ = ["command"]
         show_default=True,
         help="Which fields the proxy sets.",
     ),
-    ROOT_PATH,
-    LIFESPAN,
-    LOOP,
+    common.ROOT_PATH,
+    common.LIFESPAN,
+    common.LOOP,
     click.option(
-        "--keepalive-timeout", type=SECONDS, default=75.0, show_default=True, help="Of a connection between requests, seconds."
+        "--keepalive-timeout",
+        type=common.SECONDS,
+        default=75.0,
+        show_default=True,
+        help="Of a connection between requests, seconds.",
     ),
-    click.option("--shutdown-timeout", type=SECONDS, default=30.0, show_default=True, help="Of requests under way, seconds."),
+    click.option(
+        "--shutdown-timeout", type=common.SECONDS, default=30.0, show_default=True, help="Of requests under way, seconds."
+    ),
     click.option("--no-listing", is_flag=True, help="Do not show what is in a folder."),
-    APP_DIR,
-    LOG_LEVEL,
+    common.APP_DIR,
+    common.LOG_LEVEL,
 )
 def command(**options: Any) -> int:
     """Serve TARGET until SIGINT or SIGTERM comes.

@@ -97,15 +97,7 @@ class AsgiApp:
 
     async def shutdown(self, grace: float) -> None:
         """Wait for what is still running, cancel what takes longer than `grace`, and end the lifespan."""
-        try:
-            if self._running:
-                _, late = await asyncio.wait(list(self._running), timeout=grace)
-                for task in late:
-                    task.cancel()
-                if late:
-                    await asyncio.wait(late)
-        finally:
-            await self._lifespan.shutdown()
+        await self._lifespan.shutdown_behind(list(self._running), grace)
 
     def serve(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer one request.  Raises what the application raises before its response is complete."""

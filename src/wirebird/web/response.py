@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidHeader, UsageError
-from ..models.charset import codec_name
+from ..models.charset import charset_of, codec_name, media_type_of
 from ..models.headers import HeadersLike, HttpHeaders, check_value, encode_fields
 from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
@@ -96,7 +96,7 @@ class StreamResponse(Keeping):
     @property
     def content_type(self) -> str:
         """The media type; `application/octet-stream` if none was set."""
-        return self.headers.get("content-type", "").partition(";")[0].strip(" \t").lower() or "application/octet-stream"
+        return media_type_of(self.headers.get("content-type", "")) or "application/octet-stream"
 
     @content_type.setter
     def content_type(self, value: str) -> None:
@@ -106,11 +106,7 @@ class StreamResponse(Keeping):
     @property
     def charset(self) -> str | None:
         """The `charset` parameter of Content-Type."""
-        for part in self.headers.get("content-type", "").split(";")[1:]:
-            name, _, value = part.partition("=")
-            if name.strip(" \t").lower() == "charset":
-                return value.strip(' \t"') or None
-        return None
+        return charset_of(self.headers.get("content-type", ""))
 
     @charset.setter
     def charset(self, value: str | None) -> None:

@@ -14,23 +14,9 @@ from typing import Any
 import click
 
 from ...web.runner import name_of
+from .. import options as common
 from ..launch import Launch, complain, read_launch
 from ..loading import LoadError, Target, read_target
-from ..options import (
-    APP_DIR,
-    HOST,
-    LIFESPAN,
-    LOG_LEVEL,
-    LOOP,
-    PORT,
-    ROOT_PATH,
-    SSL_CERT,
-    SSL_KEY,
-    TARGET,
-    access_log,
-    folder_type,
-    takes,
-)
 from ..places import describe_failure
 from .app import PREFIX
 from .supervisor import Supervisor, missing_watcher
@@ -50,12 +36,12 @@ _DEFAULTS: dict[str, Any] = {
 
 
 @click.command("dev")
-@takes(
-    TARGET,
-    HOST,
-    PORT,
-    SSL_CERT,
-    SSL_KEY,
+@common.takes(
+    common.TARGET,
+    common.HOST,
+    common.PORT,
+    common.SSL_CERT,
+    common.SSL_KEY,
     click.option(
         "--allow-host", multiple=True, metavar="NAME", help="A name, besides localhost, that is answered; may be repeated."
     ),
@@ -66,16 +52,16 @@ _DEFAULTS: dict[str, Any] = {
         help="Serve a folder as well, as another server may do in production; may be repeated.",
     ),
     click.option(
-        "--watch", multiple=True, type=folder_type, help="A folder to watch besides the application's; may be repeated."
+        "--watch", multiple=True, type=common.folder_type, help="A folder to watch besides the application's; may be repeated."
     ),
     click.option("--ignore", multiple=True, type=click.Path(path_type=Path), help="A path not to watch; may be repeated."),
     click.option("--also", multiple=True, metavar="SUFFIX", help="Files that the application reads, as .json; may be repeated."),
-    access_log("short"),
-    ROOT_PATH,
-    LIFESPAN,
-    LOOP,
-    APP_DIR,
-    LOG_LEVEL,
+    common.access_log("short"),
+    common.ROOT_PATH,
+    common.LIFESPAN,
+    common.LOOP,
+    common.APP_DIR,
+    common.LOG_LEVEL,
 )
 def command(**options: Any) -> int:
     """Serve TARGET, and start it anew whenever its code changes; pages that are open in a browser follow.

@@ -9,6 +9,7 @@ import re
 from time import monotonic
 from typing import Any, Final
 
+from ...models.charset import charset_of, media_type_of
 from ...models.headers import HttpHeaders, decode_fields
 from ...models.message import RequestHead, ResponseHead
 from ...protocol.http1_heads import parse_request_head, parse_response_head
@@ -22,7 +23,7 @@ _HELD: Final = 262144
 
 _accept_encoding = re.compile(rb"^accept-encoding:[^\n]*\n", re.IGNORECASE | re.MULTILINE)
 _validators = re.compile(rb"^if-(?:none-match|modified-since):[^\n]*\n", re.IGNORECASE | re.MULTILINE)
-_wide = re.compile(r"charset=[\"']?(?:utf-?(?:16|32)|ucs)", re.IGNORECASE).search  # ASCII is none of these
+_wide = re.compile(r"utf-?(?:16|32)|ucs", re.IGNORECASE).match  # ASCII is none of these
 _length_field = re.compile(rb"^(content-length:[ \t]*)([0-9]+)([ \t]*\r\n)", re.IGNORECASE | re.MULTILINE)
 
 _FRESH: Final = b"Cache-Control: no-cache\r\n"
@@ -164,14 +165,14 @@ class WatchedExchange:
 
     def _is_page(self, status: int, fields: HttpHeaders) -> bool:
         """Whether the response is a whole page of HTML that a browser shows."""
-        kind = fields.get("content-type", "").partition(";")[0].strip(" \t").lower()
+        content_type = fields.get("content-type", "")
         return (
-            kind == "text/html"
+            media_type_of(content_type) == "text/html"
             and self._is_document
             and self.head.method != b"HEAD"
             and status not in (204, 206, 304)
             and "content-encoding" not in fields
-            and not _wide(fields["content-type"])
+            and not _wide(charset_of(content_type) or "")
             and not fields.get("content-disposition", "").lower().startswith("attachment")
         )
 
