@@ -8,7 +8,7 @@ holds any more, takes the connection with it.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConnectionLost
 from .response import HttpResponse
@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 
     from ..models.message import ResponseHead
     from ..net.stream import Stream
+    from ..net.websocket import WebSocket
 
 __all__ = ["Tunnel", "UpgradedResponse"]
+
+
+class Adopting(Protocol):
+    """A connector: see `TCPConnector.adopt`."""
+
+    def adopt(self, gone: asyncio.Future[None], successor: Any) -> None:
+        """A connection has left the pool for another protocol: from now on `successor` is who closes it."""
 
 
 class Tunnel:
@@ -89,6 +97,31 @@ class UpgradedResponse(HttpResponse):
         tunnel = Tunnel(stream, received)
         source.options.upgrade.switched(tunnel)
         return cls(head, source, elapsed, tunnel)
+
+    def open_websocket(self, connector: Adopting, **settings: Any) -> WebSocket:
+        """Take the connection over for the WebSocket that was agreed upon, which `connector` closes from now on.
+
+        `settings` are those of `WebSocket.over`.  Raises `ConnectionLost` if the connection is gone.
+        """
+        from ..net.websocket import WebSocket
+
+        stream, received = self.tunnel.take()
+        accepted = self.accepted
+        socket = WebSocket.over(
+            stream,
+            received,
+            server=False,
+            subprotocol=accepted.subprotocol,
+            deflate=accepted.agreed,
+            response=self,
+            **settings,
+        )
+        try:
+            connector.adopt(socket.connection.when_gone(), socket.connection)
+        except BaseException:
+            socket.abort()
+            raise
+        return socket
 
     def abandon(self, *, at_once: bool = False) -> Awaitable[Any] | None:
         """Close the connection, unless it was taken over."""

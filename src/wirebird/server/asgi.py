@@ -97,15 +97,7 @@ class AsgiApp:
 
     async def shutdown(self, grace: float) -> None:
         """Wait for what is still running, cancel what takes longer than `grace`, and end the lifespan."""
-        try:
-            if self._running:
-                _, late = await asyncio.wait(list(self._running), timeout=grace)
-                for task in late:
-                    task.cancel()
-                if late:
-                    await asyncio.wait(late)
-        finally:
-            await self._lifespan.shutdown()
+        await self._lifespan.shutdown_behind(list(self._running), grace)
 
     def serve(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer one request.  Raises what the application raises before its response is complete."""
@@ -136,6 +128,7 @@ class AsgiApp:
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending the response") from None
             raise
         finally:
+            exchange.left = None  # it leads back here
             if conversation.state is not DONE:
                 conversation.disconnect()  # a task that the application left behind may still want to receive
             exchange.left = None  # or it would be a circle

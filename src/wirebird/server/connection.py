@@ -212,9 +212,11 @@ class ServerConnection(PieceSupply, LingeringStream):
             ):
                 self.exchange = None  # `_conclude`, where there is nothing to conclude
                 self.phase = IDLE
-            elif not self._conclude(exchange, outcome):  # type: ignore[arg-type]
+            else:
+                stays = self._conclude(exchange, outcome)  # type: ignore[arg-type]
                 outcome = None  # whose traceback leads here
-                return
+                if not stays:
+                    return
             if not parser.leftover:
                 parser.state = _HEAD  # as `proceed` does, where there is nothing yet
                 if self.paused:

@@ -223,6 +223,7 @@ def _go_on(handler: Coroutine[Any, Any, Any], context: Context, waited_for: Any,
             try:
                 value = yield waited_for
             except BaseException as error:
+                waited_for = None  # which keeps the error, whose traceback leads here
                 waited_for = context.run(handler.throw, error)
             else:
                 waited_for = context.run(handler.send, value)

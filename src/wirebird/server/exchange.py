@@ -100,7 +100,8 @@ class Exchange:
     called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `told()` is called if the server is
     closed meanwhile: a response without end should come to one.  `seen` is what trusted proxies say of the client, None if there
     are none.  If the handler may go on when its response is complete, `parted(exchange, task)` is set: it is called with the task
-    in which it does, and the connection waits for it no longer.
+    in which it does, and the connection waits for it no longer.  `raised(error)` is called with what an application raised that
+    answers for it itself.
     """
 
     # No slots: these keep their first value in a small request, or are not looked at before they are set, and cost it nothing.
@@ -111,6 +112,7 @@ class Exchange:
     left: Callable[[bool], None] | None = None
     told: Callable[[], None] | None = None
     parted: Callable[[Exchange, asyncio.Task[None]], None] | None = None
+    raised: Callable[[Exception], None] | None = None
     seen: Seen | None = None
     websocket: WebSocket | None = None
     _body: Incoming | None = None

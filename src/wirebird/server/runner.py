@@ -60,8 +60,23 @@ class Place:
     ssl: _ssl.SSLContext | None = None
     reuse_port: bool = False
 
+    def __str__(self) -> str:
+        if self.sock is not None:
+            return "the socket that was given"
+        return f"port {self.port} of {self.host or 'this machine'}" if self.path is None else fspath(self.path)
+
     def bind(self) -> list[_socket.socket]:
-        """The sockets, listening.  Raises `OSError` for what the system does not grant."""
+        """The sockets, listening.  Raises `OSError` for what the system does not grant; its `filename` says where."""
+        try:
+            return self._bind()
+        except OSError as error:
+            if error.errno is not None:  # else it is all words, which would not be shown any more
+                error.filename = str(self)
+            raise
+        except UnicodeError:  # of the codec for names of hosts
+            raise _socket.gaierror(_socket.EAI_NONAME, "this cannot be a name", str(self)) from None
+
+    def _bind(self) -> list[_socket.socket]:
         if self.sock is not None:
             self.sock.listen(BACKLOG)
             return [self.sock]

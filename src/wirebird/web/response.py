@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidHeader, UsageError
-from ..models.charset import codec_name
+from ..models.charset import charset_of, codec_name, media_type_of
 from ..models.headers import HeadersLike, HttpHeaders, check_value, encode_fields
 from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
@@ -97,7 +97,7 @@ class StreamResponse(Keeping):
     @property
     def content_type(self) -> str:
         """The media type; `application/octet-stream` if none was set."""
-        return self.headers.get("content-type", "").partition(";")[0].strip(" \t").lower() or "application/octet-stream"
+        return media_type_of(self.headers.get("content-type", "")) or "application/octet-stream"
 
     @content_type.setter
     def content_type(self, value: str) -> None:
@@ -107,11 +107,7 @@ class StreamResponse(Keeping):
     @property
     def charset(self) -> str | None:
         """The `charset` parameter of Content-Type."""
-        for part in self.headers.get("content-type", "").split(";")[1:]:
-            name, _, value = part.partition("=")
-            if name.strip(" \t").lower() == "charset":
-                return value.strip(' \t"') or None
-        return None
+        return charset_of(self.headers.get("content-type", ""))
 
     @charset.setter
     def charset(self, value: str | None) -> None:
@@ -179,7 +175,6 @@ class StreamResponse(Keeping):
         if self.prepared:
             return
         self._request = request
-        request.response = self
         await request.app.prepare_response(request, self)
         await self._start(request, self._length)
 
@@ -379,7 +374,6 @@ class Response(StreamResponse):
             or request.app.prepares
         ):
             return False
-        request.response = self  # and not the other way round as well: there is nothing more to send
         self.prepared = self.eof_sent = True
         body = self._body
         head = _plain_head(self._status, self.reason, self._type, self._charset, not body)
@@ -395,7 +389,6 @@ class Response(StreamResponse):
         if self.deliver_at_once(request):
             return
         self._request = request
-        request.response = self
         await request.app.prepare_response(request, self)
         body = self._body
         if self.coding is not None and body:
