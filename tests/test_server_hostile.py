@@ -450,3 +450,38 @@ def test_a_forwarded_address_whose_zone_is_none(zone: bytes) -> None:
         proxies.look("10.0.0.1:80", head)
     head = parse_request_head(GET[:-2] + b"X-Forwarded-For: fe80::1%eth0\r\n\r\n")
     assert proxies.look("10.0.0.1:80", head) == Seen("fe80::1%eth0", "", "")
+
+
+def test_background_tasks_cannot_be_had_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection makes as many as are allowed; then it waits for its own."""
+    monkeypatch.setattr("wirebird.server.asgi._MOST_PARTED", 2)
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"done"})
+            await release.wait()
+
+        def then(hub: Hub, wire: Any) -> None:
+            assert wire.statuses == [200] * 3
+            release.set()
+
+        hub, wire = await served(AsgiApp(application), 6 * GET, then=then, turns=40)
+        assert wire.statuses == [200] * 6 and not hub.errors
+
+    run(main)
+
+
+@pytest.mark.parametrize("name", ["rate_grace", "drain_size", "drain_time", "linger_time", "limits", "cancel_on_disconnect"])
+def test_settings_that_cannot_be_none(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings(**{name: None})  # type: ignore[arg-type]
+    assert caught.value.argument == name
+
+
+def test_proxies_that_are_none() -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings(proxies=["10.0.0.1"])  # type: ignore[arg-type]
+    assert caught.value.argument == "proxies"

@@ -59,6 +59,8 @@ class Settings:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
+            if value is None and one.default is not None and "None" not in str(one.type):
+                raise UsageError(f"{one.name} must not be None", argument=one.name)
             if one.name.endswith(("timeout", "time", "grace")) and value is not None:
                 check_number(one.name, value, "None or seconds")
             elif one.name.endswith("size") and value is not None:
@@ -67,5 +69,9 @@ class Settings:
                 check_count(one.name, value, 1, "None or a number")
         if self.min_rate is not None:
             check_number("min_rate", self.min_rate, "None or bytes a second", above=True)
+        if not isinstance(self.cancel_on_disconnect, bool):
+            raise UsageError("cancel_on_disconnect must be True or False", argument="cancel_on_disconnect")
+        if self.proxies is not None and not callable(getattr(self.proxies, "look", None)):
+            raise UsageError(f"proxies must be None or TrustedProxies, not {self.proxies!r}", argument="proxies")
         if not isinstance(self.limits, Limits):
             raise UsageError(f"limits must be Limits, not {self.limits!r}", argument="limits")
