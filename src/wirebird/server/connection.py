@@ -34,9 +34,7 @@ __all__ = ["ServerConnection"]
 
 # What may arrive behind a request while it is served, bytes: then reading stops.
 PIPELINE: Final = 65536
-
-# Requests that are answered in one turn of the loop.
-_TURN: Final = 64
+_TURN: Final = 64  # requests that are answered in one turn of the loop
 
 IDLE, SERVING, DRAINING, LINGERING, GONE = Phase
 _DONE: Final = State.DONE
