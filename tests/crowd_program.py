@@ -26,7 +26,7 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     socket = web.WebSocketResponse()
     await socket.prepare(request)
     async for message in socket:
-        await socket.send(message.data)
+        await socket.send_str(message.data)
     return socket
 
 
