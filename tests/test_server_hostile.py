@@ -485,3 +485,31 @@ def test_proxies_that_are_none() -> None:
     with pytest.raises(UsageError) as caught:
         Settings(proxies=["10.0.0.1"])  # type: ignore[arg-type]
     assert caught.value.argument == "proxies"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nobody_is_served_before_the_application_has_started(fails: bool) -> None:
+    """Wherever the server begins to listen meanwhile."""
+
+    async def main() -> None:
+        began: list[int] = []
+        release = asyncio.Event()
+
+        class Slow(App):
+            async def startup(self, server: Server) -> None:
+                began.append(len(began))
+                await release.wait()
+                if fails and len(began) == 1:
+                    raise OSError("the first time")
+
+        server = Server(Slow())
+        listening = [asyncio.ensure_future(server.listen()) for _ in range(2)]
+        await settle()
+        assert not server.listeners and began == [0]
+        release.set()
+        found = await asyncio.gather(*listening, return_exceptions=True)
+        assert [isinstance(one, OSError) for one in found] == [fails, False]
+        assert len(server.listeners) == 2 - fails and len(began) == 1 + fails
+        await server.close(0)
+
+    run(main)
