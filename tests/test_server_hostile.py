@@ -513,3 +513,34 @@ def test_nobody_is_served_before_the_application_has_started(fails: bool) -> Non
         await server.close(0)
 
     run(main)
+
+
+def test_a_websocket_that_is_accepted_while_the_server_ends_is_told() -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def handler(exchange: Any) -> None:
+            await release.wait()
+            async for _ in exchange.accept_websocket(switch):
+                pass
+
+        server = Server(App({"/": handler}))
+        (address,) = await server.listen()
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET)
+        while not any(one.exchange for one in server.connections):
+            await asyncio.sleep(0)
+        ending = asyncio.ensure_future(server.close(30))
+        await settle()
+        release.set()
+        assert await reader.readexactly(len(switch)) == switch
+        assert await reader.readexactly(4) == b"\x88\x02\x03\xe9"
+        writer.write(b"\x88\x82\0\0\0\0\x03\xe9")
+        async with asyncio.timeout(5):
+            await ending
+        writer.close()
+        await writer.wait_closed()
+
+    run(main)
