@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import socket
+import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -556,3 +557,42 @@ def test_empty_extensions_are_counted() -> None:
     with pytest.raises(LimitExceeded) as caught:
         parser.receive(b"1;\r\n", 4)
     assert caught.value.limit == "extensions_total"
+
+
+def test_half_a_head_behind_pipelined_requests_and_then_nothing() -> None:
+    """The client has closed its side before its turn came: it is not waited for."""
+    _, wire = serve(App(), get(b"/late") + GET + b"GET / HT", eof=True, then=lambda hub, wire: ends.append(wire.gone))
+    assert wire.statuses == [200, 200, 400] and ends == [True]
+
+
+ends: list[bool] = []
+
+
+def test_a_client_that_resets_when_its_last_answer_leaves() -> None:
+    """asyncio shuts the socket down when its handler ends, which raised: the connection was kept for ever."""
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def handler(exchange: Any) -> None:
+            exchange.respond(200, TEXT, b"")
+            await release.wait()
+
+        server = Server(App({"/": handler}))
+        (address,) = await server.listen()
+        with socket.socket() as client:
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, address)
+            # So much is behind the request that the server does not read, and so does not see the reset.
+            await loop.sock_sendall(client, GET[:-2] + b"Connection: close\r\n\r\n" + b"x" * 400_000)
+            while not any(one.paused for one in server.connections):
+                await asyncio.sleep(0)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        release.set()
+        async with asyncio.timeout(5):
+            while server.connections:
+                await asyncio.sleep(0)
+        await server.close(0)
+
+    run(main)
