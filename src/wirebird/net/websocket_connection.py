@@ -378,7 +378,10 @@ class WebSocketConnection(Stream):
             self.paused = False
             self.transport.resume_reading()
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # asyncio's shuts the socket down at once, and the peer has reset it
+                self.abort()
 
     def _fail(self, failure: WirebirdError) -> None:
         if not self.ended:
