@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import socket
+import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ import uvloop
 from server_wire import GET, TEXT, App, Hub, run, serve, served, settle
 from wirebird import web
 from wirebird.errors import ConnectionLost, InvalidRequest, LimitExceeded, UsageError
+from wirebird.models.limits import DEFAULT_LIMITS
 from wirebird.protocol.http1_heads import parse_request_head
 from wirebird.protocol.http1_parser import Parser
 from wirebird.server.asgi import AsgiApp
@@ -485,3 +487,112 @@ def test_proxies_that_are_none() -> None:
     with pytest.raises(UsageError) as caught:
         Settings(proxies=["10.0.0.1"])  # type: ignore[arg-type]
     assert caught.value.argument == "proxies"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nobody_is_served_before_the_application_has_started(fails: bool) -> None:
+    """Wherever the server begins to listen meanwhile."""
+
+    async def main() -> None:
+        began: list[int] = []
+        release = asyncio.Event()
+
+        class Slow(App):
+            async def startup(self, server: Server) -> None:
+                began.append(len(began))
+                await release.wait()
+                if fails and len(began) == 1:
+                    raise OSError("the first time")
+
+        server = Server(Slow())
+        listening = [asyncio.ensure_future(server.listen()) for _ in range(2)]
+        await settle()
+        assert not server.listeners and began == [0]
+        release.set()
+        found = await asyncio.gather(*listening, return_exceptions=True)
+        assert [isinstance(one, OSError) for one in found] == [fails, False]
+        assert len(server.listeners) == 2 - fails and len(began) == 1 + fails
+        await server.close(0)
+
+    run(main)
+
+
+def test_a_websocket_that_is_accepted_while_the_server_ends_is_told() -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def handler(exchange: Any) -> None:
+            await release.wait()
+            async for _ in exchange.accept_websocket(switch):
+                pass
+
+        server = Server(App({"/": handler}))
+        (address,) = await server.listen()
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET)
+        while not any(one.exchange for one in server.connections):
+            await asyncio.sleep(0)
+        ending = asyncio.ensure_future(server.close(30))
+        await settle()
+        release.set()
+        assert await reader.readexactly(len(switch)) == switch
+        assert await reader.readexactly(4) == b"\x88\x02\x03\xe9"
+        writer.write(b"\x88\x82\0\0\0\0\x03\xe9")
+        async with asyncio.timeout(5):
+            await ending
+        writer.close()
+        await writer.wait_closed()
+
+    run(main)
+
+
+def test_empty_extensions_are_counted() -> None:
+    """A line that has one is read three times as slowly as one that has none."""
+    parser = Parser(server=True)
+    most = DEFAULT_LIMITS.extensions_total
+    data = POST + most * b"1;\r\na\r\n"
+    assert len(b"".join(parser.receive(data, len(data))[1:])) == most  # type: ignore[arg-type]
+    with pytest.raises(LimitExceeded) as caught:
+        parser.receive(b"1;\r\n", 4)
+    assert caught.value.limit == "extensions_total"
+
+
+def test_half_a_head_behind_pipelined_requests_and_then_nothing() -> None:
+    """The client has closed its side before its turn came: it is not waited for."""
+    _, wire = serve(App(), get(b"/late") + GET + b"GET / HT", eof=True, then=lambda hub, wire: ends.append(wire.gone))
+    assert wire.statuses == [200, 200, 400] and ends == [True]
+
+
+ends: list[bool] = []
+
+
+def test_a_client_that_resets_when_its_last_answer_leaves() -> None:
+    """asyncio shuts the socket down when its handler ends, which raised: the connection was kept for ever."""
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def handler(exchange: Any) -> None:
+            exchange.respond(200, TEXT, b"")
+            await release.wait()
+
+        server = Server(App({"/": handler}))
+        (address,) = await server.listen()
+        with socket.socket() as client:
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, address)
+            # So much is behind the request that the server does not read, and so does not see the reset.
+            await loop.sock_sendall(client, GET[:-2] + b"Connection: close\r\n\r\n" + b"x" * 400_000)
+            while not any(one.paused for one in server.connections):
+                await asyncio.sleep(0)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        release.set()
+        async with asyncio.timeout(5):
+            while server.connections:
+                await asyncio.sleep(0)
+        await server.close(0)
+
+    run(main)

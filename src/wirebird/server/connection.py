@@ -335,14 +335,14 @@ class ServerConnection(PieceSupply, LingeringStream):
             return
         if events:
             self._serve(events)
-        elif self.ended:
-            self.eof_received()
         else:
             self._await_head()
 
     def _await_head(self) -> None:
         """The next request is not here, or not all of its head."""
-        if size := self.parser.begun():
+        if self.ended:
+            self.eof_received()
+        elif size := self.parser.begun():
             self.head_goes_on(size)
         if self.paused:
             self.resume()

@@ -124,6 +124,7 @@ class Server:
         self._stamp = b""
         self._stamp_timer: asyncio.TimerHandle | None = None
         self._started = False
+        self._starting: asyncio.Future[None] | None = None  # while it does
 
     def __repr__(self) -> str:
         doing = "stopping" if self.stopping else "listening" if self._listeners else "not listening"
@@ -182,13 +183,17 @@ class Server:
 
     async def start(self) -> None:
         """Start the application, if it is not; `listen` does so too.  Raises what that raises."""
-        if not self._started:
+        while self._starting is not None:  # by somebody else, who may fail
+            await asyncio.wait([self._starting])
+        if self._started:
+            return
+        starting = self._starting = asyncio.get_running_loop().create_future()
+        try:
+            await self.app.startup(self)
             self._started = True
-            try:
-                await self.app.startup(self)
-            except BaseException:
-                self._started = False
-                raise
+        finally:
+            self._starting = None
+            starting.set_result(None)
 
     async def listen(
         self,
