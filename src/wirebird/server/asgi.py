@@ -124,7 +124,7 @@ class AsgiApp:
                 conversation.check()
                 raise ConnectionLost("the client has left", phase="sending the response")
         except Exception as error:
-            if tells_of_leaving(error):  # in words of the framework's own
+            if tells_of_leaving(error, exchange):  # in words of the framework's own
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending the response") from None
             raise
         finally:
@@ -145,7 +145,7 @@ class AsgiApp:
         try:
             await conversation.run(self.application, self._make_scope(exchange, "websocket", _WEBSOCKET))
         except Exception as error:
-            if tells_of_leaving(error):
+            if tells_of_leaving(error, exchange):
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending a message") from None
             raise
         finally:
@@ -182,7 +182,7 @@ class AsgiApp:
     def _over(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not tells_of_leaving(error) and self._server is not None:
+        if error is not None and not tells_of_leaving(error, exchange) and self._server is not None:
             self._server.failed(exchange, error)
 
 

@@ -104,8 +104,7 @@ class Exchange:
     answers for it itself.
     """
 
-    # No slots: most of these keep their first value in a small request, and so they cost it nothing.
-    begun = False
+    # No slots: these keep their first value in a small request, or are not looked at before they are set, and cost it nothing.
     finished = False
     upgraded = False
     status = 0
@@ -124,6 +123,7 @@ class Exchange:
         self.connection = connection
         self.head = head
         self.began = began
+        self.begun = False
         self.keep_alive = head.keep_alive
         self._whole = whole  # the body, if it is here already
 
@@ -322,8 +322,9 @@ class Exchange:
         await self.connection.send(head + data if head else data)
 
     def cancel(self) -> None:
-        """Cancel the handler where it waits."""
-        self.connection.cancel()
+        """Cancel the handler where it waits; not that of another exchange, which may have followed."""
+        if getattr(self.connection, "exchange", self) is self:
+            self.connection.cancel()
 
     # -- another protocol ----------------------------------------------------------------------------------------------
 

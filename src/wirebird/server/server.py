@@ -42,6 +42,9 @@ _UNHURRIED: Final = 86400.0
 # Above `max_connections`, as many more are told so before they are closed; those beyond are not.
 _TOLD: Final = 1024
 
+# How many asyncio accepts in one turn.  It would try `backlog` times, and where no file can be opened any more, log each try.
+_ACCEPTED: Final = 16
+
 # How many that wait in the kernel are accepted when the server is closed.
 _LAST: Final = 4096
 
@@ -129,7 +132,10 @@ class Server:
 
     def failed(self, exchange: Exchange, error: BaseException) -> None:
         """The application has raised."""
-        self._on_error(exchange, error)
+        try:
+            self._on_error(exchange, error)
+        except Exception as fault:
+            _log.error("on_error has raised %s", type(fault).__name__, exc_info=fault)
 
     def stamp(self) -> bytes:
         """The lines of Date and Server, made once a second."""
@@ -206,17 +212,22 @@ class Server:
                 "ssl_handshake_timeout": self.settings.header_timeout or 60.0,
                 "ssl_shutdown_timeout": _UNHURRIED,
             }
-        if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
+        is_asyncio = isinstance(loop, asyncio.BaseEventLoop)
+        tries = min(backlog, _ACCEPTED) if is_asyncio and sys.platform != "win32" else backlog
+        if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not is_asyncio:
             listener = await self._listen_unix(loop, sock, backlog, tls)
         elif sock is not None:  # asyncio's other method would remove the path, which may be that of other processes too
-            listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)
+            listener = await loop.create_server(self._accept, sock=sock, backlog=tries, **tls)
         elif path is not None:
-            listener = await loop.create_unix_server(self._accept, fspath(path), backlog=backlog, **tls)
+            listener = await loop.create_unix_server(self._accept, fspath(path), backlog=tries, **tls)
             self._paths.append(fspath(path))
         else:
-            listener = await loop.create_server(self._accept, host, port, backlog=backlog, reuse_port=reuse_port or None, **tls)
+            listener = await loop.create_server(self._accept, host, port, backlog=tries, reuse_port=reuse_port or None, **tls)
         self._listeners.append(listener)
         self._tls[listener] = tls
+        for one in listener.sockets if tries < backlog else ():
+            with _socket.socket(fileno=dup(one.fileno())) as twin:
+                twin.listen(backlog)
         return [one.getsockname() for one in listener.sockets]
 
     def connection(self) -> ServerConnection:
@@ -266,6 +277,7 @@ class Server:
         self.stopping = True
         late: list[asyncio.Task[Any]] = []
         try:
+            self._unlink()  # now: in the end, the paths may be those of another server
             for listener in listeners:
                 late += self._stop_listening(listener)
             self._tell_of_the_end()
@@ -379,7 +391,6 @@ class Server:
         if self._stamp_timer is not None:
             self._stamp_timer.cancel()
             self._forget_stamp()
-        self._unlink()
         for _ in range(2):
             await asyncio.sleep(0)  # a handshake that was broken off closes its socket in a turn of its own
 

@@ -179,8 +179,11 @@ class Workers:
         ours, theirs = _socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
+        # Until the child is on its own, it would take a signal for its parent's, and write to the parent's wake-up socket.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
             ours.setblocking(False)
             worker = self._workers[number] = Worker(number, pid, ours)
@@ -193,6 +196,7 @@ class Workers:
             for one in _SIGNALS:
                 signal.signal(one, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self._selector.close()
             self._waker.close()
             ours.close()

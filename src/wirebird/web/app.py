@@ -196,7 +196,7 @@ class Application(MutableMapping[Any, Any]):
             elif not response.deliver_at_once(request):
                 await response.deliver(request)
         except Exception as error:
-            if self.debug and not is_of_client(error, exchange.peer):
+            if self.debug and not is_of_client(error, exchange):
                 from .error_page import answer_failure
 
                 await answer_failure(request, error)

@@ -119,9 +119,9 @@ async def _serve(app: Application, scope: Scope, receive: Receive, send: Send) -
 
 async def _answer_failure(exchange: AsgiExchange, error: Exception) -> bool:
     """The application has raised.  Answer what is its client's fault; False for what is the server's to answer."""
-    if exchange.connection.gone and tells_of_leaving(error):
+    if exchange.connection.gone and tells_of_leaving(error, exchange):
         return True
-    if not is_of_client(error, exchange.peer):
+    if not is_of_client(error, exchange):
         if exchange.finished:
             await exchange.flush()  # it was answered all the same, with a page that shows what went wrong
         return False

@@ -50,18 +50,19 @@ class StreamResponse(Keeping):
     kept to; else the body is chunked, or ends with the connection for a client of HTTP/1.0.  Raises `UsageError`.
     """
 
+    # What most responses never look at, or set when they are sent.
     coding: Compression | None = None  # how it is to be compressed, if it is
+    eof_sent = False
     stamp: bytes | None = None  # the lines of Date and Server, None for the server's
     _encoder: Encoder | None = None
+    _kept: dict[str, Any] | None = None
+    _length: int | None = None
+    _request: Request | None = None
 
     def __init__(self, *, status: int = 200, reason: str | None = None, headers: HeadersLike | None = None) -> None:
         self._headers = HttpHeaders(headers) if headers is not None else None
         self._cookies: ResponseCookies | None = None
-        self._kept: dict[str, Any] | None = None
-        self._request: Request | None = None
-        self._length: int | None = None
         self.prepared = False
-        self.eof_sent = False
         self.set_status(status, reason)
 
     def __repr__(self) -> str:
@@ -278,13 +279,8 @@ class Response(StreamResponse):
         content_type: str | None = None,
         charset: str | None = None,
     ) -> None:
-        self._headers = None
-        self._cookies = None
-        self._kept = None
-        self._request = None
-        self._length = None
+        self._headers = self._cookies = self.coding = None
         self.prepared = False
-        self.eof_sent = False
         if status == 200 and reason is None:
             self._status = 200
             self.reason = "OK"
@@ -380,9 +376,8 @@ class Response(StreamResponse):
             return False
         self.prepared = self.eof_sent = True
         body = self._body
-        status = self._status
-        head = _plain_head(status, self.reason, self._type, self._charset, bool(body))
-        request.exchange.respond(status, head, body)
+        head = _plain_head(self._status, self.reason, self._type, self._charset, not body)
+        request.exchange.respond(self._status, head, body)
         return True
 
     async def deliver(self, request: Request) -> None:
@@ -444,10 +439,10 @@ def json_response(
 
 
 @lru_cache(maxsize=512)
-def _plain_head(status: int, reason: str, kind: str | None, charset: str | None, has_body: bool) -> bytes:
+def _plain_head(status: int, reason: str, kind: str | None, charset: str | None, is_empty: bool) -> bytes:
     """Status line and field of a response that has no fields of its own."""
     line = response_line(status, reason)
-    if kind is None and not has_body:
+    if kind is None and is_empty:
         return line
     return line + encode_fields([("Content-Type", _media_type(kind or "application/octet-stream", charset))])
 

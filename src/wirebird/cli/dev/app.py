@@ -133,7 +133,7 @@ class DevApp:
         try:
             await self._for(target).serve(watched)  # type: ignore[arg-type]
         except Exception as error:
-            if isinstance(error, ProtocolError | ConnectionLost) or tells_of_leaving(error):
+            if isinstance(error, ProtocolError | ConnectionLost) or tells_of_leaving(error, exchange):
                 raise  # the client's fault, and the server knows what to say
             record.fail(error)
             if not looks or not watched.is_unsent():
