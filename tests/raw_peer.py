@@ -230,7 +230,7 @@ def check_settled(client):
 
 
 async def cancelled_after(turns, work):
-    """The task of `work`, a coroutine, which was cancelled after so many turns of the loop unless it had ended; it may not fail."""
+    """The task of the coroutine `work`, cancelled after so many turns of the loop, unless it has ended; it may not raise."""
     task = asyncio.create_task(work)
     for _ in range(turns):
         await asyncio.sleep(0)
