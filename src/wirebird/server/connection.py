@@ -115,8 +115,7 @@ class ServerConnection(PieceSupply, LingeringStream):
     def eof_received(self) -> bool:
         """The client will send no more; it may still read what it asked for, but for TLS, which knows no half-close."""
         self.ended = True
-        phase = self.phase
-        if phase >= DRAINING:
+        if self.phase >= DRAINING:
             self.close()
             return False
         exchange = self.exchange
@@ -210,11 +209,10 @@ class ServerConnection(PieceSupply, LingeringStream):
             ):
                 self.exchange = None  # `_conclude`, where there is nothing to conclude
                 self.phase = IDLE
-            else:
-                stays = self._conclude(exchange, outcome)  # type: ignore[arg-type]
+            elif not self._conclude(exchange, outcome):  # type: ignore[arg-type]
                 outcome = None  # whose traceback leads here
-                if not stays:
-                    return
+                return
+            outcome = None
             if not parser.leftover:
                 parser.state = _HEAD  # as `proceed` does, where there is nothing yet
                 if self.paused:
