@@ -28,7 +28,7 @@ __all__ = ["Workers"]
 # What serves in a worker: it is given how to learn of the end, and whom to tell that it is ready.
 Work: TypeAlias = "Callable[[Callable[[Callable[[bool], None]], None], Callable[[], None]], None]"
 
-# A worker that is asked to end has its grace, twice: for requests, and for the application, which has 10 s more; and this, seconds.
+# A worker that is asked to end has its grace, twice: for requests, and for the application, which has 10 s more; and this.
 _LATE: Final = 5.0
 
 # The longest pause before a worker that died is replaced, seconds.
