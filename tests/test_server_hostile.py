@@ -646,3 +646,19 @@ def test_what_does_not_heed_that_it_is_cancelled_is_not_waited_for_without_end(
         hub.watch.stop()
 
     run(main)
+
+
+def test_no_request_has_two_answers() -> None:
+    """A second one would be taken for that of the next request, which may be another's."""
+    said: list[type] = []
+
+    async def handler(exchange: Any) -> None:
+        exchange.respond(200, TEXT, b"one")
+        for again in (exchange.restart, lambda: exchange.respond(200, TEXT, b"two"), exchange.cut_short):
+            try:
+                again()
+            except UsageError as error:
+                said.append(type(error))
+
+    _, wire = serve(App({"/odd": handler}), get(b"/odd") + GET)
+    assert [response.body for response in wire.responses()] == [b"one", b"hello"] and len(said) == 3

@@ -196,7 +196,9 @@ class Exchange:
         return not self.finished and (not self.begun or bool(self._head))
 
     def restart(self) -> None:
-        """Forget the response of which nothing has left."""
+        """Forget the response of which nothing has left.  Raises `UsageError` for another."""
+        if not self.is_unsent():
+            raise UsageError("the response is on its way")
         self.begun = self.finished = False
         self._head = b""
         self._writer = None
