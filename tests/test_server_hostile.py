@@ -662,3 +662,19 @@ def test_no_request_has_two_answers() -> None:
 
     _, wire = serve(App({"/odd": handler}), get(b"/odd") + GET)
     assert [response.body for response in wire.responses()] == [b"one", b"hello"] and len(said) == 3
+
+
+def test_how_much_is_read_at_once() -> None:
+    """S21, CVE-2025-69229: what may be made of tiny chunks is read in smaller parts than what cannot be."""
+    sizes: list[int] = []
+
+    async def handler(exchange: Any) -> None:
+        await asyncio.sleep(0)
+        exchange.respond(200, TEXT, b"")
+
+    def look(hub: Hub, wire: Any) -> None:
+        sizes.append(len(wire.connection.get_buffer(-1)))
+
+    for request in (b"", POST, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"):
+        serve(App({"/": handler}), request, turns=2, then=look)
+    assert sizes == [65536, 65536, 262144]
