@@ -285,8 +285,9 @@ def test_workers_that_do_not_start_end_everything(tmp_path: Path) -> None:
     assert "wirebird: shop cannot be imported: ZeroDivisionError: division by zero" in program.said
 
 
-def test_a_unix_socket(folder: Path) -> None:
-    with serve(folder, "shop", "--uds", "s.sock") as program:
+@pytest.mark.parametrize("more", [(), ("--reload",), ("--workers", "2")])
+def test_a_unix_socket(folder: Path, more: tuple[str, ...]) -> None:
+    with serve(folder, "shop", "--uds", "s.sock", *more) as program:
         program.wait_for("Running on http://unix:s.sock:")
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(folder / "s.sock"))

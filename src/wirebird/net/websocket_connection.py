@@ -377,11 +377,7 @@ class WebSocketConnection(Stream):
         if self.paused:
             self.paused = False
             self.transport.resume_reading()
-        if self.transport.can_write_eof():
-            try:
-                self.transport.write_eof()
-            except OSError:  # asyncio's shuts the socket down at once, and the peer has reset it
-                self.abort()
+        self.end_writing()
 
     def _fail(self, failure: WirebirdError) -> None:
         if not self.ended:

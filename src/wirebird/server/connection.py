@@ -33,9 +33,7 @@ __all__ = ["ServerConnection"]
 
 # What may arrive behind a request while it is served, bytes: then reading stops.
 PIPELINE: Final = 65536
-
-# Requests that are answered in one turn of the loop.
-_TURN: Final = 64
+_TURN: Final = 64  # requests that are answered in one turn of the loop
 
 IDLE, SERVING, DRAINING, LINGERING, GONE = Phase
 _DONE: Final = State.DONE
@@ -116,8 +114,7 @@ class ServerConnection(PieceSupply, LingeringStream):
     def eof_received(self) -> bool:
         """The client will send no more; it may still read what it asked for, but for TLS, which knows no half-close."""
         self.ended = True
-        phase = self.phase
-        if phase >= DRAINING:
+        if self.phase >= DRAINING:
             self.close()
             return False
         exchange = self.exchange
@@ -211,11 +208,10 @@ class ServerConnection(PieceSupply, LingeringStream):
             ):
                 self.exchange = None  # `_conclude`, where there is nothing to conclude
                 self.phase = IDLE
-            else:
-                stays = self._conclude(exchange, outcome)  # type: ignore[arg-type]
+            elif not self._conclude(exchange, outcome):  # type: ignore[arg-type]
                 outcome = None  # whose traceback leads here
-                if not stays:
-                    return
+                return
+            outcome = None
             if not parser.leftover:
                 parser.state = _HEAD  # as `proceed` does, where there is nothing yet
                 if self.paused:

@@ -154,12 +154,7 @@ class LingeringStream(PacedStream):
             self.close()
             return
         self.phase = LINGERING
-        if transport.can_write_eof():
-            try:
-                transport.write_eof()
-            except OSError:  # asyncio's shuts the socket down at once, and the client has reset it
-                self.break_off()
-                return
+        self.end_writing()
         self.resume()
         self.due(self._host.settings.linger_time)
         self.must_take_the_rest()

@@ -76,6 +76,12 @@ class Place:
         except UnicodeError:  # of the codec for names of hosts
             raise _socket.gaierror(_socket.EAI_NONAME, "this cannot be a name", str(self)) from None
 
+    def close(self, sock: _socket.socket) -> None:
+        """Close a socket of `bind`; the path of a Unix socket goes with it."""
+        if self.path is not None and sock.fileno() >= 0:  # else the door was shut, and the path may be that of the next by now
+            Path(fspath(self.path)).unlink(missing_ok=True)
+        sock.close()
+
     def _bind(self) -> list[_socket.socket]:
         if self.sock is not None:
             self.sock.listen(BACKLOG)
@@ -153,7 +159,7 @@ def serve(
         doors: list[_socket.socket] = []
         for place in chosen:
             for sock in place.bind():
-                opened.callback(_close, sock, place)
+                opened.callback(place.close, sock)
                 bound.append((sock, place.ssl))
                 if place.sock is None:
                     doors.append(sock)
@@ -187,12 +193,6 @@ def _raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ImportError, OSError, ValueError):
         pass  # then it is as it is
-
-
-def _close(sock: _socket.socket, place: Place) -> None:
-    if place.path is not None and sock.fileno() >= 0:  # else the door was shut, and the path may be that of the next by now
-        Path(fspath(place.path)).unlink(missing_ok=True)
-    sock.close()
 
 
 async def run(

@@ -7,6 +7,7 @@ import re
 import socket as _socket
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -89,17 +90,17 @@ def supervise(target: Target, options: dict[str, Any], *, plain: bool) -> int:
         complain(str(error))
         return 2
     socks: list[_socket.socket] = []
-    try:
+    with ExitStack() as opened:
         for place in launch.places:
             try:
-                socks += place.bind()
+                found = place.bind()
             except OSError as error:
                 complain(describe_failure(error, place))
                 return 1
+            for sock in found:
+                opened.callback(place.close, sock)
+            socks += found
         return asyncio.run(_supervisor(target, options, launch, socks, plain=plain).run())
-    finally:
-        for sock in socks:
-            sock.close()
 
 
 def _supervisor(
