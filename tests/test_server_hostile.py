@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
+import struct
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,13 @@ import pytest
 import uvloop
 
 from server_wire import GET, TEXT, App, Hub, run, serve, served, settle
-from wirebird.errors import ConnectionLost, LimitExceeded
+from wirebird import web
+from wirebird.errors import ConnectionLost, InvalidRequest, LimitExceeded, UsageError
+from wirebird.models.limits import DEFAULT_LIMITS
+from wirebird.protocol.http1_heads import parse_request_head
 from wirebird.protocol.http1_parser import Parser
 from wirebird.server.asgi import AsgiApp
-from wirebird.server.forwarded import TrustedProxies
+from wirebird.server.forwarded import Seen, TrustedProxies
 from wirebird.server.server import Server
 from wirebird.server.settings import Settings
 
@@ -216,8 +222,8 @@ def test_no_file_can_be_opened_any_more(kind: str, monkeypatch: pytest.MonkeyPat
                 await loop.sock_connect(client, address)
             while kind == "asyncio" and not problems:
                 await asyncio.sleep(0)
-            during = await _ask(early)
             count = len(problems)
+            during = await _ask(early)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             late = await _ask(clients[0]) if kind == "asyncio" else during  # libuv closes who cannot be served
         finally:
@@ -309,3 +315,284 @@ def test_a_handler_can_be_cancelled_where_tasks_are_eager() -> None:
 
     run(main)
     assert heard == ["cancelled"]
+
+
+def test_no_request_of_an_application_leaves_a_circle_behind() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        if scope["path"] == "/late":
+            await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"one", "more_body": scope["path"] == "/stream"})
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.body", "body": b"two"})
+        if scope["path"] == "/background":
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        hub = Hub(AsgiApp(application))
+        wire = hub.connect()
+        data = [GET, get(b"/late"), get(b"/stream"), get(b"/background"), POST + b"3\r\nabc\r\n0\r\n\r\n"]
+        gc.disable()
+        try:
+            for count in (1, 3):  # the first time, to be warm
+                gc.collect()
+                for piece in count * data:
+                    wire.feed(piece[:-1])
+                    await settle(2)
+                    wire.feed(piece[-1:])
+                    await settle(8)
+            found = gc.collect()
+        finally:
+            gc.enable()
+        assert found == 0, found
+        assert len(wire.responses()) == 4 * len(data) and not hub.errors
+        wire.leave()
+        await settle()
+        hub.watch.stop()
+
+    run(main)
+
+
+@pytest.mark.parametrize("what", ["hook", "events"])
+def test_nobody_keeps_the_server_from_ending(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Not who raises when it is told, and no event stream whose end a client is slow to take."""
+
+    async def raises(exchange: Any) -> None:
+        def told() -> None:
+            raise ValueError("on purpose")
+
+        exchange.told = told
+        await asyncio.Event().wait()
+
+    async def streams(request: web.Request) -> web.EventStreamResponse:
+        events = web.EventStreamResponse()
+        await events.prepare(request)
+        wires[0].stuck = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await events.send("x" * 100_000)
+        return events
+
+    async def late(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.01)
+        return web.Response(text="late")
+
+    app: Any = App({"/": raises})
+    if what == "events":
+        app = web.Application()
+        app.add_routes([web.get("/", streams), web.get("/late", late)])
+    wires: list[Any] = []
+
+    async def main() -> None:
+        hub = Hub(app)
+        await hub.start()
+        wires.extend(hub.connect() for _ in range(2))
+        wires[0].feed(GET)
+        wires[1].feed(get(b"/late"))
+        await settle(5)
+        assert wires[0].connection.exchange.told is not None
+        ending = asyncio.ensure_future(hub.close(0.1))
+        await asyncio.sleep(0.02)
+        wires[0].take()
+        await ending
+        assert wires[1].statuses == [200]
+        if what == "events":
+            assert wires[0].sent.endswith(b"0\r\n\r\n")
+
+    run(main)
+    assert ("has raised ValueError" in caplog.text) == (what == "hook")
+
+
+def test_handlers_whose_client_has_left_count() -> None:
+    """Or they could be had without end, one connection after the other."""
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def slow(exchange: Any) -> None:
+            await release.wait()
+            exchange.respond(200, TEXT, b"slow")
+
+        hub = Hub(App({"/slow": slow}), Settings(max_connections=2))
+        for _ in range(2):
+            wire = hub.connect()
+            wire.feed(get(b"/slow"))
+            await settle(5)
+            wire.leave()
+            await settle(5)
+        answered = []
+        for _ in range(2):
+            wire = hub.connect()
+            wire.feed(GET)
+            await settle(5)
+            answered += wire.statuses
+            wire.leave()
+            release.set()
+            await settle()
+        assert answered == [503, 200] and not hub.errors
+        hub.watch.stop()
+
+    run(main)
+
+
+@pytest.mark.parametrize("name", ["a\r\nSet-Cookie: a=b", "\0", 5])
+def test_a_name_that_is_none(name: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        Server(App(), name=name)
+    assert caught.value.argument.startswith("name")
+
+
+@pytest.mark.parametrize("zone", [b'x - - [x] "GET /', b'x"', b"\xa0"])
+def test_a_forwarded_address_whose_zone_is_none(zone: bytes) -> None:
+    proxies = TrustedProxies(hops=1)
+    head = parse_request_head(GET[:-2] + b"X-Forwarded-For: fe80::1%%%b\r\n\r\n" % zone)
+    with pytest.raises(InvalidRequest):
+        proxies.look("10.0.0.1:80", head)
+    head = parse_request_head(GET[:-2] + b"X-Forwarded-For: fe80::1%eth0\r\n\r\n")
+    assert proxies.look("10.0.0.1:80", head) == Seen("fe80::1%eth0", "", "")
+
+
+def test_background_tasks_cannot_be_had_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection makes as many as are allowed; then it waits for its own."""
+    monkeypatch.setattr("wirebird.server.asgi._MOST_PARTED", 2)
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"done"})
+            await release.wait()
+
+        def then(hub: Hub, wire: Any) -> None:
+            assert wire.statuses == [200] * 3
+            release.set()
+
+        hub, wire = await served(AsgiApp(application), 6 * GET, then=then, turns=40)
+        assert wire.statuses == [200] * 6 and not hub.errors
+
+    run(main)
+
+
+@pytest.mark.parametrize("name", ["rate_grace", "drain_size", "drain_time", "linger_time", "limits", "cancel_on_disconnect"])
+def test_settings_that_cannot_be_none(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings(**{name: None})  # type: ignore[arg-type]
+    assert caught.value.argument == name
+
+
+def test_proxies_that_are_none() -> None:
+    with pytest.raises(UsageError) as caught:
+        Settings(proxies=["10.0.0.1"])  # type: ignore[arg-type]
+    assert caught.value.argument == "proxies"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nobody_is_served_before_the_application_has_started(fails: bool) -> None:
+    """Wherever the server begins to listen meanwhile."""
+
+    async def main() -> None:
+        began: list[int] = []
+        release = asyncio.Event()
+
+        class Slow(App):
+            async def startup(self, server: Server) -> None:
+                began.append(len(began))
+                await release.wait()
+                if fails and len(began) == 1:
+                    raise OSError("the first time")
+
+        server = Server(Slow())
+        listening = [asyncio.ensure_future(server.listen()) for _ in range(2)]
+        await settle()
+        assert not server.listeners and began == [0]
+        release.set()
+        found = await asyncio.gather(*listening, return_exceptions=True)
+        assert [isinstance(one, OSError) for one in found] == [fails, False]
+        assert len(server.listeners) == 2 - fails and len(began) == 1 + fails
+        await server.close(0)
+
+    run(main)
+
+
+def test_a_websocket_that_is_accepted_while_the_server_ends_is_told() -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def handler(exchange: Any) -> None:
+            await release.wait()
+            async for _ in exchange.accept_websocket(switch):
+                pass
+
+        server = Server(App({"/": handler}))
+        (address,) = await server.listen()
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET)
+        while not any(one.exchange for one in server.connections):
+            await asyncio.sleep(0)
+        ending = asyncio.ensure_future(server.close(30))
+        await settle()
+        release.set()
+        assert await reader.readexactly(len(switch)) == switch
+        assert await reader.readexactly(4) == b"\x88\x02\x03\xe9"
+        writer.write(b"\x88\x82\0\0\0\0\x03\xe9")
+        async with asyncio.timeout(5):
+            await ending
+        writer.close()
+        await writer.wait_closed()
+
+    run(main)
+
+
+def test_empty_extensions_are_counted() -> None:
+    """A line that has one is read three times as slowly as one that has none."""
+    parser = Parser(server=True)
+    most = DEFAULT_LIMITS.extensions_total
+    data = POST + most * b"1;\r\na\r\n"
+    assert len(b"".join(parser.receive(data, len(data))[1:])) == most  # type: ignore[arg-type]
+    with pytest.raises(LimitExceeded) as caught:
+        parser.receive(b"1;\r\n", 4)
+    assert caught.value.limit == "extensions_total"
+
+
+def test_half_a_head_behind_pipelined_requests_and_then_nothing() -> None:
+    """The client has closed its side before its turn came: it is not waited for."""
+    _, wire = serve(App(), get(b"/late") + GET + b"GET / HT", eof=True, then=lambda hub, wire: ends.append(wire.gone))
+    assert wire.statuses == [200, 200, 400] and ends == [True]
+
+
+ends: list[bool] = []
+
+
+def test_a_client_that_resets_when_its_last_answer_leaves() -> None:
+    """asyncio shuts the socket down when its handler ends, which raised: the connection was kept for ever."""
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def handler(exchange: Any) -> None:
+            exchange.respond(200, TEXT, b"")
+            await release.wait()
+
+        server = Server(App({"/": handler}))
+        (address,) = await server.listen()
+        with socket.socket() as client:
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, address)
+            # So much is behind the request that the server does not read, and so does not see the reset.
+            await loop.sock_sendall(client, GET[:-2] + b"Connection: close\r\n\r\n" + b"x" * 400_000)
+            while not any(one.paused for one in server.connections):
+                await asyncio.sleep(0)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        release.set()
+        async with asyncio.timeout(5):
+            while server.connections:
+                await asyncio.sleep(0)
+        await server.close(0)
+
+    run(main)

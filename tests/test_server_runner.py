@@ -184,6 +184,20 @@ def test_a_worker_that_dies_is_replaced(start: Any) -> None:
     assert "has died (exit code 3), and is replaced" in program.err
 
 
+def test_a_worker_that_cannot_be_replaced_at_once(start: Any) -> None:
+    """There are too many processes: those that there are serve on, and it is tried again."""
+    program = start(2, "asyncio", WIREBIRD_TEST_NO_FORK="1")
+    with program.connect() as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(GET.replace(b" / ", b" /die "))
+        assert sock.recv(100) == b""
+    deadline = time.monotonic() + 5
+    while len({program.ask() for _ in range(20)}) < 2:
+        assert time.monotonic() < deadline
+    program.signal()
+    assert program.end() == 0
+    assert program.err.count("cannot be replaced yet: no more processes") == 2
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_does_not_start(workers: int, start: Any) -> None:
     program = start(workers, "asyncio", WIREBIRD_TEST_FAIL="1")

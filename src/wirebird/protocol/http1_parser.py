@@ -396,7 +396,7 @@ class Parser:
         if found is None:
             raise self._error(f"a malformed chunk size: {line[:40]!r}")
         if found[2] is not None:
-            self._extensions += len(found[2])
+            self._extensions += len(found[2]) or 1  # empty ones without end would take as long
             if len(found[2]) > self.limits.chunk_extension:
                 raise self._exceeded("chunk_extension", self.limits.chunk_extension, "bytes of chunk extension", 400)
             if self._extensions > self.limits.extensions_total:

@@ -32,6 +32,9 @@ __all__ = ["AsgiApp"]
 
 DONE: Final = State.DONE
 
+# How many may go on when their response is complete: with more, connections wait for them, and cannot make others.
+_MOST_PARTED: Final = 1000
+
 _HTTP: Final = ("http.response.trailers", "http.response.pathsend")
 _WEBSOCKET: Final = ("websocket.http.response",)
 
@@ -117,7 +120,8 @@ class AsgiApp:
         scope["state"] = self._state.copy()
         conversation = Conversation(_Wire(exchange), paths=True)
         exchange.left = conversation.disconnect
-        exchange.parted = self._parted
+        if len(self._running) < _MOST_PARTED:
+            exchange.parted = self._parted
         try:
             await self.application(scope, conversation.receive, conversation.send)
             if conversation.state is not DONE or conversation.fault is not None:
@@ -131,6 +135,7 @@ class AsgiApp:
             exchange.left = None  # it leads back here
             if conversation.state is not DONE:
                 conversation.disconnect()  # a task that the application left behind may still want to receive
+            exchange.left = None  # or it would be a circle
 
     async def _serve_websocket(self, exchange: Exchange) -> None:
         from .asgi_websocket import WebSocketConversation, answer_handshake, make_handshake

@@ -34,9 +34,7 @@ __all__ = ["ServerConnection"]
 
 # What may arrive behind a request while it is served, bytes: then reading stops.
 PIPELINE: Final = 65536
-
-# Requests that are answered in one turn of the loop.
-_TURN: Final = 64
+_TURN: Final = 64  # requests that are answered in one turn of the loop
 
 IDLE, SERVING, DRAINING, LINGERING, GONE = Phase
 _DONE: Final = State.DONE
@@ -89,7 +87,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.secure = transport.get_extra_info("sslcontext") is not None
         self.parser.secure = self.secure or self._proxies is not None  # a proxy may have taken TLS off
         most = host.settings.max_connections
-        if most is not None and len(host.connections) >= most:
+        if most is not None and host.busy() >= most:
             self._turn_away()
             return
         host.connections.add(self)
@@ -335,14 +333,14 @@ class ServerConnection(PieceSupply, LingeringStream):
             return
         if events:
             self._serve(events)
-        elif self.ended:
-            self.eof_received()
         else:
             self._await_head()
 
     def _await_head(self) -> None:
         """The next request is not here, or not all of its head."""
-        if size := self.parser.begun():
+        if self.ended:
+            self.eof_received()
+        elif size := self.parser.begun():
             self.head_goes_on(size)
         if self.paused:
             self.resume()

@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol
 
 from .._version import VERSION
 from ..errors import ProtocolError, UsageError
+from ..models.headers import encode_fields
 from ..net.timeouts import Watch
 from .connection import ServerConnection
 from .exchange import Exchange
@@ -109,7 +110,7 @@ class Server:
         self.done = on_done
         self.watch: Watch
         self.serve = app.serve
-        self._name = b"Server: %b\r\n" % name.encode("ascii") if name else b""
+        self._name = encode_fields([("Server", name)], "name") if name else b""
         self._on_error = on_error or _log_error
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[asyncio.Server] = []
@@ -123,6 +124,7 @@ class Server:
         self._stamp = b""
         self._stamp_timer: asyncio.TimerHandle | None = None
         self._started = False
+        self._starting: asyncio.Future[None] | None = None  # while it does
 
     def __repr__(self) -> str:
         doing = "stopping" if self.stopping else "listening" if self._listeners else "not listening"
@@ -160,7 +162,11 @@ class Server:
         if not self._is_crowded:
             self._is_crowded = True
             _log.warning("there are %d connections, as many as are allowed: %s is turned away, and so are others", most, peer)
-        return len(self.connections) < most + _TOLD
+        return self.busy() < most + _TOLD
+
+    def busy(self) -> int:
+        """How many connections there are, and handlers whose client has left: it would not do to have those without end."""
+        return len(self.connections) + max(0, len(self.orphans) - len(self.upgraded))
 
     def settle(self) -> None:
         """Something has come to its end, while the server is stopping."""
@@ -177,13 +183,17 @@ class Server:
 
     async def start(self) -> None:
         """Start the application, if it is not; `listen` does so too.  Raises what that raises."""
-        if not self._started:
+        while self._starting is not None:  # by somebody else, who may fail
+            await asyncio.wait([self._starting])
+        if self._started:
+            return
+        starting = self._starting = asyncio.get_running_loop().create_future()
+        try:
+            await self.app.startup(self)
             self._started = True
-            try:
-                await self.app.startup(self)
-            except BaseException:
-                self._started = False
-                raise
+        finally:
+            self._starting = None
+            starting.set_result(None)
 
     async def listen(
         self,
@@ -253,7 +263,7 @@ class Server:
 
     def _accept(self) -> ServerConnection:
         loop: asyncio.AbstractEventLoop = self._loop  # type: ignore[assignment]
-        if self._is_crowded and len(self.connections) < (self.settings.max_connections or 0):
+        if self._is_crowded and self.busy() < (self.settings.max_connections or 0):
             self._is_crowded = False
         return ServerConnection(loop, self)
 
@@ -333,7 +343,10 @@ class Server:
         for _ in range(3):
             await asyncio.sleep(0)  # what has arrived is read: who is idle is known only then
         for connection in list(self.connections):
-            connection.stop()
+            try:
+                connection.stop()
+            except Exception as fault:  # of whoever wanted to be told
+                _log.error("an exchange that was told of the end has raised %s", type(fault).__name__, exc_info=fault)
         closing = [asyncio.ensure_future(one.close(1001, "the server is going away")) for one in list(self.upgraded)]
         settled = self._settled = asyncio.get_running_loop().create_future()
         self.settle()
