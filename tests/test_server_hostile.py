@@ -22,6 +22,7 @@ from wirebird.models.limits import DEFAULT_LIMITS
 from wirebird.protocol.http1_heads import parse_request_head
 from wirebird.protocol.http1_parser import Parser
 from wirebird.server.asgi import AsgiApp
+from wirebird.server.asgi_messages import ApplicationError
 from wirebird.server.forwarded import Seen, TrustedProxies
 from wirebird.server.server import Server
 from wirebird.server.settings import Settings
@@ -594,5 +595,54 @@ def test_a_client_that_resets_when_its_last_answer_leaves() -> None:
             while server.connections:
                 await asyncio.sleep(0)
         await server.close(0)
+
+    run(main)
+
+
+@pytest.mark.parametrize("where", ["lifespan", "background", "web"])
+def test_what_does_not_heed_that_it_is_cancelled_is_not_waited_for_without_end(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("lifespan.SHUTDOWN_TIME", "lifespan.CANCEL_TIME", "server._APPLICATION"):
+        monkeypatch.setattr(f"wirebird.server.{name}", 0.01)
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def stays() -> None:
+            while not release.is_set():
+                with suppress(asyncio.CancelledError):
+                    await release.wait()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "lifespan":
+                await receive()
+                await send({"type": "lifespan.startup.complete"})
+                if where == "lifespan":
+                    await stays()
+                await receive()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body"})
+            if where == "background":
+                await stays()
+
+        async def cleans_up(app: web.Application) -> None:
+            await release.wait()
+
+        app = web.Application()
+        app.on_cleanup.append(cleans_up)
+        hub = Hub(app if where == "web" else AsgiApp(application))
+        await hub.start()
+        wire = hub.connect()
+        wire.feed(GET)
+        await settle()
+        async with asyncio.timeout(5):
+            with suppress(ApplicationError):
+                await hub.close(0.01)
+        release.set()
+        await settle()
+        hub.watch.stop()
 
     run(main)
