@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ...errors import LimitExceeded
 from ...protocol.http1 import response_line
@@ -18,6 +18,9 @@ from .payload_writer import StreamWriter
 from .web_exceptions import HTTPBadRequest, HTTPServiceUnavailable
 from .web_response import StreamResponse
 from .ws_talk import WebSocketTalk
+
+if TYPE_CHECKING:
+    from ...server.exchange import Exchange
 
 __all__ = ["WSMsgType", "WebSocketReady", "WebSocketResponse"]
 
@@ -109,7 +112,14 @@ class WebSocketResponse(WebSocketTalk, StreamResponse):
             except LimitExceeded as error:
                 raise HTTPServiceUnavailable(text=error.message) from error
             self.prepared = True
+            if request.exchange.connection.cancels:
+                self._opened.connection.when_gone().add_done_callback(lambda _: self._gone(request.exchange))
         return self._writer
+
+    def _gone(self, exchange: Exchange) -> None:
+        """The client has left: a handler that does not know is cancelled, where that is wanted."""
+        if not self._closed and not self._closing and self._receiver is None:
+            exchange.cancel()
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 
