@@ -194,6 +194,34 @@ def test_an_answer_that_ends_ends_the_upload() -> None:
     run(main)
 
 
+def test_a_body_that_cannot_be_closed_harms_nobody_else() -> None:
+    class Body(ours.AsyncIterablePayload):
+        async def close(self) -> None:
+            closed.set()
+            raise OSError("the body")
+
+    async def main() -> None:
+        nonlocal closed
+        closed = asyncio.Event()
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        async with peer(echo) as there, ours.ClientSession() as session:
+            upload = Upload()
+            async with session.post(there.url, data=Body(upload())) as response:
+                assert await response.content.readany() == b"first"
+                upload.goes.set_result(None)
+                assert await response.read() == b"last"
+            async with session.post(there.url, data=b"next", chunked=True) as response:
+                await closed.wait()
+                assert await response.read() == b"next"
+            assert there.connections == 1
+        gc.collect()
+        assert [str(context["exception"]) for context in told] == ["the body"]
+
+    closed = asyncio.Event()
+    run(main)
+
+
 @both
 def test_a_session_that_is_closed_ends_the_upload(lib: Any) -> None:
     async def main() -> None:

@@ -206,14 +206,48 @@ def test_messages_are_answered_though_the_peer_has_closed(seed: Served, last: st
     run(main)
 
 
-def test_a_handler_is_cancelled_whose_websocket_is_left(seed: Served):
-    """Where that is wanted, as it is of servers for tests."""
-    cancelled: list[str] = []
+def test_a_handler_answers_messages_though_the_client_has_closed(seed: Served):
+    seen: list[Any] = []
 
     async def handler(request: Any) -> Any:
         ws = seed.web.WebSocketResponse()
         await ws.prepare(request)
+        async for message in ws:
+            seen.append(message.data)
+            await has_closed.wait()
+            await asyncio.sleep(0)
+            await ws.send_str("seen")
+        seen.append(ws.close_code)
+        return ws
+
+    async def main() -> None:
+        nonlocal has_closed
+        has_closed = asyncio.Event()
+        async with client_for(seed, handler) as client:
+            ws = await client.ws_connect("/", autoclose=False)
+            for text in ("one", "two"):
+                await ws.send_str(text)
+            closing = asyncio.create_task(ws.close(code=4001))
+            await asyncio.sleep(0)
+            has_closed.set()
+            await closing
+        assert seen == ["one", "two", 4001]
+
+    has_closed = asyncio.Event()
+    run(main)
+
+
+@pytest.mark.parametrize("clean", [True, False], ids=["closed", "broken off"])
+def test_a_handler_is_cancelled_whose_websocket_is_left(seed: Served, clean: bool):
+    """Where that is wanted, as it is of servers for tests; one that is closed has time until then."""
+    cancelled: list[str] = []
+
+    async def handler(request: Any) -> Any:
+        ws = seed.web.WebSocketResponse(timeout=0.05)
+        await ws.prepare(request)
         await ws.send_str("busy")
+        if not clean:
+            request.transport.abort()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -223,7 +257,8 @@ def test_a_handler_is_cancelled_whose_websocket_is_left(seed: Served):
     async def main() -> None:
         async with client_for(seed, handler) as client:
             ws = await client.ws_connect("/", timeout=seed.aiohttp.ClientWSTimeout(ws_close=0.05))
-            assert await ws.receive_str() == "busy"
+            if clean:
+                assert await ws.receive_str() == "busy"
             await ws.close()
         assert cancelled == ["busy"]
 

@@ -319,25 +319,23 @@ def _go_on(upload: asyncio.Task[None], body: bytes | Body, incoming: Incoming, c
     def answered() -> None:
         upload.cancel()  # what the answer ended without is not sent
 
-    seeing_off = upload.get_loop().create_task(_see_off(upload, body, connection))
-    upload.add_done_callback(lambda _: seeing_off.done())  # which keeps it
+    upload.get_loop().create_task(_see_off(upload, body, connection))  # what it waits for keeps it
     incoming.on_end(answered)
 
 
 async def _see_off(upload: asyncio.Task[None], body: bytes | Body, connection: Http1Connection) -> None:
     """Wait for the end of an upload that nobody else waits for, and tell the reader of the response if it has failed."""
     await asyncio.wait([upload])
-    if connection.sending:
-        connection.break_off()
     error = None if upload.cancelled() else upload.exception()
-    try:
-        await close_bodies(body)
-    except Exception as failed:
-        error = error or failed
-    if error is not None:
+    if not connection.sending:
+        pass  # it may be another's by now
+    elif error is None:
+        connection.break_off()
+    else:
         failure = ConnectionLost("the body of the request could not be sent", peer=connection.peer, phase="reading the body")
         failure.__cause__ = error
         connection._fail(failure)
+    await close_bodies(body)
 
 
 async def _finish_upload(upload: asyncio.Task[None], response: HttpResponse, request: Request) -> None:

@@ -117,7 +117,17 @@ class WebSocketResponse(WebSocketTalk, StreamResponse):
         return self._writer
 
     def _gone(self, exchange: Exchange) -> None:
-        """The client has left: a handler that does not know is cancelled, where that is wanted."""
+        """The client has left: a handler that does not know is cancelled, where that is wanted.
+
+        One whose client has closed has the time for what it does that an aiohttp would have waited for the answer.
+        """
+        connection = self._socket.connection
+        if connection.protocol.close_received is None:
+            self._cancel(exchange)
+        else:
+            connection.loop.call_later(connection.close_timeout, self._cancel, exchange)
+
+    def _cancel(self, exchange: Exchange) -> None:
         if not self._closed and not self._closing and self._receiver is None:
             exchange.cancel()
 
