@@ -10,6 +10,8 @@ about the machine and the minute than about the library.
     run.py           one measurement           contenders/   one file per library
     callers.py       requests, many at once    talk.py       one WebSocket
     server.py        the embedded server       frames.py     its WebSockets
+    serving.py       one measurement of a server, with wrk (Debian: wrk)
+    served.py        that server               servers/      one file per server
 
 It needs a POSIX system, and Linux for the pinning and the memory figures.
 """

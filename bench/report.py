@@ -9,12 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from .contenders import PEERS, WEBSOCKET_PEERS
 from .imports import ImportCost
 from .results import Cell, Results
+from .servers import SERVERS
 from .targets import judge
 from .workloads import EVENTS, WORKLOADS, Workload
 
 __all__ = ["Circumstances", "render"]
 
-_PACKAGES = ("wirebird", *PEERS, "httpx-sse", *WEBSOCKET_PEERS, "uvloop")
+_PACKAGES = ("wirebird", *PEERS, "httpx-sse", *WEBSOCKET_PEERS, *SERVERS, "uvloop")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def _introduction(results: Results, around: Circumstances) -> Iterator[str]:
         "It is the limit of the event loop, and the yardstick."
     )
     yield (
-        "* `busy` is the share of its core that the client used. With 50 callers it should be near 100%; where it is not, the "
+        "* `busy` is the share of its core that the client used, or the server where servers are compared. With 50 callers it "
+        "should be near 100%; where it is not, the "
         "server or another process was the limit, and the CPU per request is what tells the contenders apart."
     )
 
@@ -88,6 +90,8 @@ def _section(results: Results, workload: Workload) -> Iterator[str]:
     head, row = _BULK_HEAD, _bulk_row
     if workload.operation == "events":
         head, row = _EVENTS_HEAD, _events_row
+    elif workload.served:
+        head, row = _SERVED_HEAD, _served_row
     elif workload.websocket:
         head, row = _MESSAGES_HEAD, _messages_row
     elif not workload.bulk:
@@ -102,6 +106,7 @@ def _section(results: Results, workload: Workload) -> Iterator[str]:
 
 
 _HEAD = ("requests/s", "±", "CPU µs/request", "busy", "speed, of bare", "CPU, × bare", "wirebird's speed, × this", "remarks")
+_SERVED_HEAD = (*_HEAD[:-1], "MB resident", "KiB per idle connection", _HEAD[-1])
 _BULK_HEAD = ("MB/s", "±", "CPU-s/GB", "busy", "CPU, × bare", "its CPU, × wirebird's", "peak growth, MiB", "remarks")
 _MESSAGES_HEAD = ("messages/s", "±", "CPU µs/message", "busy", "wirebird's speed, × this", "its CPU, × wirebird's", "remarks")
 _EVENTS_HEAD = ("events/s", "±", "CPU µs/event", "busy", "wirebird's speed, × this", "its CPU, × wirebird's", "remarks")
@@ -118,6 +123,11 @@ def _row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:
         _ratio(ours.rate(), cell.rate(), ".2f"),
         cell.remarks() or ("" if cell.runs else "not run"),
     )
+
+
+def _served_row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:
+    *figures, remarks = _row(cell, bare, ours)
+    return (*figures, _number(cell.get("rss"), ".1f", 1e-6), _number(cell.get("per_idle"), ".1f", 1 / 1024), remarks)
 
 
 def _bulk_row(cell: Cell, bare: Cell, ours: Cell) -> tuple[str, ...]:

@@ -61,6 +61,8 @@ _SPEED: tuple[tuple[str, str, tuple[tuple[str, float], ...]], ...] = (
     ("post_json_50", "POST of JSON, 50 connections", (("aiohttp", 3.5),)),
     ("tls_get_50", "TLS keep-alive GET, 50 connections", (("bare", 0.65),)),
     ("get_1mb", "1 MiB GET into memory", (("bare", 0.80), ("wreq", 1.0))),
+    ("server_text_50", "server: routed text handler", (("bare", 0.65), ("uvicorn", 1.3), ("aiohttp", 1.6))),
+    ("server_asgi_50", "server: ASGI function", (("uvicorn", 1.0),)),
 )
 
 
@@ -153,6 +155,8 @@ def _messages(results: Results, workload: str, title: str, loop: str) -> Iterato
 
 
 def _memory(results: Results) -> Iterator[Verdict]:
+    for loop in results.loops("server_text_50"):
+        yield _idle(results, "server_text_50", loop, "server: memory per idle connection")
     if "asyncio" in results.loops("get_small_50"):
         ours = results.cell("get_small_50", "asyncio", "wirebird")
         size = ours.get("rss")
@@ -162,10 +166,13 @@ def _memory(results: Results) -> Iterator[Verdict]:
         else:
             yield Verdict(title, "asyncio", limit, f"{size / 1e6:.1f} MB, this harness included", size <= 30e6)
     if "asyncio" in results.loops("idle_10000"):
-        ours, bare = results.cell("idle_10000", "asyncio", "wirebird"), results.cell("idle_10000", "asyncio", "bare")
-        each, own = ours.get("per_idle"), bare.get("per_idle")
-        title, limit = "memory per idle connection", "≤ 6 KiB beyond the bare protocol's"
-        if each is None or own is None:
-            yield _missing(title, "asyncio", limit, ours, bare)
-        else:
-            yield Verdict(title, "asyncio", limit, f"{(each - own) / 1024:.1f} KiB", each - own <= 6 * 1024)
+        yield _idle(results, "idle_10000", "asyncio", "memory per idle connection")
+
+
+def _idle(results: Results, workload: str, loop: str, title: str) -> Verdict:
+    ours, bare = results.cell(workload, loop, "wirebird"), results.cell(workload, loop, "bare")
+    each, own = ours.get("per_idle"), bare.get("per_idle")
+    limit = "≤ 6 KiB beyond the bare protocol's"
+    if each is None or own is None:
+        return _missing(title, loop, limit, ours, bare)
+    return Verdict(title, loop, limit, f"{(each - own) / 1024:.1f} KiB", each - own <= 6 * 1024)

@@ -19,6 +19,8 @@ from .contenders import PURE, WEBSOCKET_PEERS
 from .cores import pin_to
 from .origin import Origin
 from .results import Results
+from .servers import SERVERS
+from .serving import measure_server
 from .workloads import WORKLOADS, Workload
 
 __all__ = ["Turns", "workloads_named"]
@@ -57,7 +59,7 @@ class Turns:
     def play_one(self, round_number: int, workload: Workload, loop: str, results: Results) -> bool:
         """One turn of every contender; the one that begins changes from round to round.  False when time is up."""
         names = [name for name in self.contenders if workload.bare or name != "bare"]
-        able = workload.contenders or [name for name in names if name not in (PURE, *WEBSOCKET_PEERS)]
+        able = workload.contenders or [name for name in names if name not in (PURE, *WEBSOCKET_PEERS, *SERVERS)]
         names = [name for name in names if name in able]
         for name in names:
             results.cells[workload.name, loop, name]  # the order of the report is that of the plan
@@ -81,6 +83,9 @@ class Turns:
 
     def run(self, name: str, workload: Workload, loop: str) -> dict[str, Any]:
         """One measurement: the line that the child has printed, or why there is none."""
+        environment = environment_for(name, self.earlier)
+        if workload.served:
+            return measure_server(name, workload, loop, self.seconds, (self.origin.core, self.core), environment)
         task = {
             "contender": name,
             "workload": workload.name,
@@ -97,7 +102,7 @@ class Turns:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment_for(name, self.earlier),
+            env=environment,
             preexec_fn=pin_to(self.core),
         )
         try:

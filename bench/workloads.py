@@ -52,7 +52,8 @@ class Workload:
     """One row of the comparison.
 
     `operation` names the contender's method; `target` names the URL of the origin; `callers` ask at the same time over
-    `connections` connections, `idle` of which lie in the pool meanwhile; `expected` is what every call must return.
+    `connections` connections, `idle` of which lie in the pool meanwhile (of a server: so many lie idle before); `expected` is
+    what every call must return.
     """
 
     name: str
@@ -85,6 +86,11 @@ class Workload:
         """Whether messages of a WebSocket are what is counted."""
         return self.operation.startswith("ws_")
 
+    @property
+    def served(self) -> bool:
+        """Whether servers are compared, and the figures are theirs."""
+        return self.operation.startswith("serve_")
+
 
 _SMALL = len(SMALL_BODY)
 _IDLE_NOTE = (
@@ -96,6 +102,10 @@ _WEBSOCKET_NOTE = (
     "back instead of being awaited, websockets masks in C, and so does wirebird if websockets is installed; `pure` is wirebird "
     "where it is not. The server counts frames and answers with ready ones; it unmasks and compares the first frame of each "
     "connection only."
+)
+_SERVER_NOTE = (
+    "wrk with 50 keep-alive connections. CPU is the server's, with all its processes; memory per idle connection is what it has "
+    "grown by after a request on each of 2,000 connections, all open."
 )
 _ROWS = (
     Workload("get_small_1", "Small GET, one caller, one connection", "get", "small", 1, 1, _SMALL),
@@ -208,6 +218,32 @@ _ROWS = (
         bare=False,
         contenders=WEBSOCKET_CLIENTS,
         note="One after the other, each awaited where there is something to await; the server closes after the last one.",
+    ),
+    Workload(
+        "server_text_50",
+        "Server: a routed text handler with one middleware, 50 connections",
+        "serve_text",
+        "",
+        50,
+        50,
+        None,
+        2_000,
+        rounds=3,
+        contenders=("bare", "wirebird", "before", "aiohttp", "uvicorn", "starlette", "sanic"),
+        note=f"{_SERVER_NOTE} uvicorn serves a bare ASGI function, without router or middleware.",
+    ),
+    Workload(
+        "server_asgi_50",
+        "Server: the same bare ASGI function, 50 connections",
+        "serve_asgi",
+        "",
+        50,
+        50,
+        None,
+        2_000,
+        rounds=3,
+        contenders=("wirebird", "before", "uvicorn", "hypercorn", "granian"),
+        note=_SERVER_NOTE,
     ),
     Workload(
         "idle_10",

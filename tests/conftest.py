@@ -6,16 +6,21 @@ compared, and hold under `python -O` too.
 
 `make test` turns development mode on through the environment, because that is how it reaches the workers of pytest-xdist.  The
 programs that tests start run as a user's would: asyncio's remarks on slow callbacks are not theirs to make.
+
+Of development mode loops do without what is asyncio's, which looks at the stack with each callback and takes a third of the
+suite's time.  With `PYTHONASYNCIODEBUG=1` they have it; `.ci/run` does so for one of its interpreters.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,6 +30,17 @@ pytest.register_assert_rewrite(*sorted(path.stem for path in Path(__file__).pare
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+class QuietRunner(asyncio.Runner):
+    """Of `asyncio.run`, too: a runner whose loop is in debug mode only if somebody says so."""
+
+    def __init__(self, *, debug: bool | None = None, loop_factory: Any = None) -> None:
+        super().__init__(debug=bool(debug), loop_factory=loop_factory)
+
+
+if not os.environ.get("PYTHONASYNCIODEBUG"):
+    asyncio.Runner = asyncio.runners.Runner = QuietRunner  # type: ignore[misc]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -370,7 +370,7 @@ REQUESTS = {
         b"GET https://[::1]:8/ HTTP/1.1\r\nHost: [::1]:8\r\n\r\n", "GET https://[::1]:8/ 1.1 keep 0 host=[::1]:8", END
     ),
     "absolute-form-query": _server(b"GET http://a?b HTTP/1.1\r\n" + HOST + b"\r\n", "GET http://a?b 1.1 keep 0 host=a", END),
-    "absolute-form-1.0": _server(b"GET http://a/ HTTP/1.0\r\n\r\n", "GET http://a/ 1.0 close 0 host=", END),
+    "absolute-form-1.0": _server(b"GET http://a/ HTTP/1.0\r\n\r\n", "GET http://a/ 1.0 close 0 host=a", END),
     "absolute-form-other-host": _bad_request(b"GET http://b/ HTTP/1.1\r\n" + HOST + b"\r\n"),
     "absolute-form-other-port": _bad_request(b"GET http://a:81/ HTTP/1.1\r\nHost: a:80\r\n\r\n"),
     "absolute-form-user": _bad_request(b"GET http://u@a/ HTTP/1.1\r\n" + HOST + b"\r\n"),

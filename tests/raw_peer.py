@@ -22,7 +22,7 @@ import struct
 import sys
 from pathlib import Path
 
-__all__ = ["OK", "Link", "Peer", "answer", "check_settled", "chunked", "resident", "run", "sockets"]
+__all__ = ["OK", "Link", "Peer", "answer", "cancelled_after", "check_settled", "chunked", "resident", "run", "sockets"]
 
 
 def answer(body=b"", *fields, status=b"200 OK"):
@@ -227,3 +227,15 @@ def check_settled(client):
     require(sum(pool._taken.values()) == len(pool.connections), pool._taken)
     require(sum(map(len, pool._idle.values())) == len(pool.connections), pool._idle)
     require(not pool._queues, pool._queues)
+
+
+async def cancelled_after(turns, work):
+    """The task of the coroutine `work`, cancelled after so many turns of the loop, unless it has ended; it may not raise."""
+    task = asyncio.create_task(work)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+    return task

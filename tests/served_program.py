@@ -1,7 +1,10 @@
-"""What `test_server_runner.py` starts as a process: `python served_program.py WORKERS GRACE LOOP [PATH]`.
+"""What `test_server_runner.py` starts as a process: `python served_program.py WORKERS GRACE LOOP [PATH]`,
+PATH being that of a Unix socket, or the number of an open socket.
 
 It prints its addresses as JSON when it is ready, and answers with the number of its process.  By path: /slow takes 0.1 s, /stuck
-for ever, /die ends the worker, /ws is a WebSocket.  With WIREBIRD_TEST_FAIL it does not start.
+for ever, /die ends the worker, /ws is a WebSocket.  With WIREBIRD_TEST_FAIL it does not start, with WIREBIRD_TEST_HANG it starts
+for ever, and says so; with WIREBIRD_TEST_FORK each worker gets SIGTERM in the very moment in which it comes into being, with
+WIREBIRD_TEST_NO_FORK the third and the fourth cannot be made.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ import asyncio
 import json
 import logging
 import os
+import signal
+import socket
 import sys
 from typing import Any
 
@@ -27,6 +32,9 @@ class App:
     async def startup(self, server: Server) -> None:
         if os.environ.get("WIREBIRD_TEST_FAIL"):
             raise OSError("it does not start")
+        if os.environ.get("WIREBIRD_TEST_HANG"):
+            print("[0]", flush=True)
+            await asyncio.Event().wait()
 
     async def shutdown(self, grace: float) -> None:
         print("shut down", flush=True)
@@ -46,10 +54,34 @@ class App:
         exchange.respond(200, TEXT, b"%d" % os.getpid())
 
 
+def fork(real: Any = os.fork) -> int:
+    pid = real()
+    if not pid:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return pid  # type: ignore[no-any-return]
+
+
+forks = 0
+
+
+def fork_seldom(real: Any = os.fork) -> int:
+    global forks
+    forks += 1
+    if forks in (3, 4):
+        raise BlockingIOError("no more processes")
+    return real()  # type: ignore[no-any-return]
+
+
 def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
     workers, grace, loop, *path = sys.argv[1:]
-    place = Place(path=path[0]) if path else Place()
+    if os.environ.get("WIREBIRD_TEST_FORK"):
+        os.fork = fork
+    if os.environ.get("WIREBIRD_TEST_NO_FORK"):
+        os.fork = fork_seldom
+    place = Place()
+    if path:
+        place = Place(sock=socket.socket(fileno=int(path[0]))) if path[0].isdigit() else Place(path=path[0])
     return serve(
         lambda: Server(App(), on_done=AccessLog()),
         [place],

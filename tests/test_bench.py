@@ -1,6 +1,7 @@
 # ruff: noqa: E402 - bench lies beside the tests, not on the path
 """`make bench` on a small scale, and the arithmetic of its report."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from bench.server import read_head
 from bench.targets import judge
 from bench.turns import workloads_named
 from bench.workloads import BINARY, MESSAGE_BLOCK, message
+from bench.wrk import Load, find_wrk, read_report
 
 AROUND = Circumstances("a machine", "a server", (0, 1), "2026-11-20", "make bench", 0.5, 0.0)
 
@@ -345,3 +347,52 @@ def test_websockets_are_judged_by_the_processor(cpu, met):
     results.cells["ws_send_200k", "uvloop", "wirebird"].failures.append("lost")
     (missing,) = [verdict for verdict in judge(results) if "sent" in verdict.target and "aiohttp" in verdict.limit]
     assert (missing.met, "lost" in missing.measured) == (None, True)
+
+
+WRK = """Running 1s test @ http://127.0.0.1:8080/
+  1 threads and 50 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    81.35ms   20.87ms 102.62ms   81.44%
+    Req/Sec   595.82    149.60     1.01k    90.91%
+  652 requests in 1.10s, 156.63KB read
+{}Requests/sec:    592.30
+Transfer/sec:    142.29KB
+"""
+
+
+def test_what_wrk_reports():
+    assert read_report(WRK.format("")) == Load(652, 1.1, {})
+    troubled = "  Socket errors: connect 0, read 7, write 0, timeout 2\n  Non-2xx or 3xx responses: 650\n"
+    assert read_report(WRK.format(troubled)).errors == {
+        "status other than 2xx or 3xx": 650,
+        "read errors": 7,
+        "timeout errors": 2,
+    }
+    with pytest.raises(ValueError, match="no report of wrk: 'unable to connect"):
+        read_report("unable to connect to 127.0.0.1:1 Connection refused")
+
+
+@pytest.mark.skipif(find_wrk() is None, reason="wrk is not installed")
+def test_servers_are_measured_and_those_that_are_not_there_are_said_to_be():
+    done = bench("--only", "server_text", "--contenders", "wirebird,sanic", "--rounds", "1", "--seconds", "1")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stdout, ("wirebird", "sanic"))
+    assert rows["wirebird"][-1] == "", done.stderr
+    requests, *_, resident, each, _ = (cell.replace(",", "") for cell in rows["wirebird"])
+    assert float(requests) > 100
+    assert 10 < float(resident) < 200
+    assert 0.5 < float(each) < 50
+    if importlib.util.find_spec("sanic") is None:
+        assert rows["sanic"][-1] == "failed: not installed: No module named 'sanic'"
+
+
+def test_what_servers_have_promised():
+    results = Results()
+    for name, rate, each in (("bare", 1000, 1024), ("wirebird", 650, 7 * 1024), ("uvicorn", 501, 0), ("aiohttp", 406, 0)):
+        results.cells["server_text_50", "uvloop", name].runs.append(run(rate, per_idle=each))
+    assert [(verdict.limit, verdict.met) for verdict in judge(results)] == [
+        ("≥ 65% of the bare loop", True),
+        ("≥ 1.3 × uvicorn", False),
+        ("≥ 1.6 × aiohttp", True),
+        ("≤ 6 KiB beyond the bare protocol's", True),
+    ]

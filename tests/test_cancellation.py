@@ -17,7 +17,7 @@ from time import monotonic
 
 import pytest
 
-from raw_peer import OK, Peer, answer, check_settled, chunked, run, sockets
+from raw_peer import OK, Peer, answer, cancelled_after, check_settled, chunked, run, sockets
 from wirebird import ClientClosed, ConnectionLost, HTTPClient, PoolTimeout, TCPConnector, Timeouts, WirebirdError
 from wirebird.client.http1 import Http1Connection
 from wirebird.net.pool import CyclicQueuePool, SmartPool
@@ -229,13 +229,7 @@ def test_every_turn(work, kind):
             await small(client, peer)
             kept = []  # with their tracebacks, whose frames may hold a response: that must not hold a slot
             for k in range(61):
-                task = asyncio.create_task(work(client, peer))
-                for _ in range(k):
-                    await asyncio.sleep(0)
-                task.cancel()
-                await asyncio.wait([task])
-                if not task.cancelled():
-                    task.result()
+                task = await cancelled_after(k, work(client, peer))
                 if work is not content_together:  # whose callers' frames hold it
                     kept.append(task)
                 del task

@@ -139,6 +139,8 @@ import flask, aiohttp.web
 class Callable:
     async def __call__(self, scope, receive, send): ...
 
+class Shop(web.Application): ...
+
 class Nested:
     app = web.Application()
 
@@ -164,6 +166,7 @@ foreign = aiohttp.web.Application()
         ("factory", Application),
         ("later", AsgiApp),
         ("of_factories", Application),
+        ("Shop", Application),
     ],
 )
 def test_applications_and_what_makes_them(name: str, kind: type, tmp_path: Path) -> None:
@@ -282,8 +285,9 @@ def test_workers_that_do_not_start_end_everything(tmp_path: Path) -> None:
     assert "wirebird: shop cannot be imported: ZeroDivisionError: division by zero" in program.said
 
 
-def test_a_unix_socket(folder: Path) -> None:
-    with serve(folder, "shop", "--uds", "s.sock") as program:
+@pytest.mark.parametrize("more", [(), ("--reload",), ("--workers", "2")])
+def test_a_unix_socket(folder: Path, more: tuple[str, ...]) -> None:
+    with serve(folder, "shop", "--uds", "s.sock", *more) as program:
         program.wait_for("Running on http://unix:s.sock:")
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(folder / "s.sock"))
@@ -350,6 +354,15 @@ def test_a_port_in_use_is_said(folder: Path, capfd: Any) -> None:
     [
         (["serve", ".", "--host", "192.0.2.1", "--port", "0"], 1, "this machine has no such address"),
         (["serve", ".", "--host", "no.such.host.invalid"], 1, "that name is not known"),
+        (["serve", ".", "--host", "127.0.0.1", "--host", "192.0.2.1", "--port", "0"], 1, "port 0 of 192.0.2.1: this machine"),
+        (["serve", ".", "--host", "192.0.2.1", "--host", "127.0.0.1", "--port", "0"], 1, "port 0 of 192.0.2.1: this machine"),
+        (["serve", ".", "--host", "a..b"], 1, "port 8080 of a..b: that name is not known"),
+        (["serve", ".", "--host", "x" * 70], 1, "that name is not known"),
+        (["dev", ".", "--host", "a..b"], 1, "that name is not known"),
+        (["serve", ".", "--shutdown-timeout", "nan"], 2, "--shutdown-timeout"),
+        (["serve", ".", "--keepalive-timeout", "inf"], 2, "--keepalive-timeout"),
+        (["serve", ".", "--uds", "/nowhere/at/all"], 1, "/nowhere/at/all: No such file or directory"),
+        (["serve", ".", "--uds", "/tmp/" + "x" * 200], 1, "too long"),
         (["serve", "nowhere/at/all"], 2, "there is no such folder"),
         (["serve", ".", "--uds", "x", "--port", "80"], 2, "exclude each other"),
         (["serve", ".", "--forwarded-allow", "nonsense"], 2, "--forwarded-allow"),

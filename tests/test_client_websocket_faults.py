@@ -556,7 +556,7 @@ def test_closing_the_client_between_the_101_and_the_handover() -> None:
 
 @BOTH
 def test_closing_the_client_is_bounded_where_peers_do_not_answer(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wirebird.client.connector._GOODBYE", 0.05)
+    monkeypatch.setattr("wirebird.client.upgraded._GOODBYE", 0.05)
 
     async def main() -> None:
         heard: list[bytes] = []

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from multidict import MultiDict
 
+from aiohttp_sink import Sink
 from wirebird.errors import InvalidHeader
 
 BOTH = ["aiohttp", "wirebird.compat.aiohttp"]
@@ -23,16 +24,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:aiohttp", "i
 @pytest.fixture(params=BOTH)
 def form_class(request: pytest.FixtureRequest) -> Any:
     return importlib.import_module(f"{request.param}.formdata").FormData
-
-
-class Sink:
-    """A writer that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    async def write(self, chunk: bytes) -> None:
-        self.data += bytes(chunk)
 
 
 def body_of(form: Any) -> tuple[bytes, dict[str, str]]:

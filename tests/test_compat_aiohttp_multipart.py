@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from aiohttp_sink import Sink
 from origin import Origin, run
 from wirebird.compat.aiohttp import multipart as ours
 from wirebird.errors import DecodingError, InvalidHeader, InvalidMultipart, LimitExceeded, UsageError
@@ -27,14 +28,6 @@ BOTH = [aiohttp, ours]
 @pytest.fixture(params=BOTH, ids=["aiohttp", "wirebird"])
 def module(request: pytest.FixtureRequest) -> Any:
     return request.param
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.data = b""
-
-    async def write(self, chunk: bytes) -> None:
-        self.data += bytes(chunk)
 
 
 class Stream:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from aiohttp_sink import Sink
 from origin import Asked, Origin, Wire, run
 from wirebird import BodyConsumed, HTTPClient, InvalidHeader, Request, UsageError
 from wirebird.compat.aiohttp import payload as ours
@@ -30,14 +31,6 @@ BOTH = [theirs, ours]
 @pytest.fixture(params=BOTH, ids=["aiohttp", "wirebird"])
 def module(request: pytest.FixtureRequest) -> Any:
     return request.param
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.data = b""
-
-    async def write(self, chunk: bytes) -> None:
-        self.data += bytes(chunk)
 
 
 async def sent(payload: Any, size: Any = ...) -> bytes:

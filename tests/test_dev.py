@@ -35,7 +35,8 @@ from wirebird.cli.dev.failures import failures_of
 from wirebird.cli.dev.guard import Guard
 from wirebird.cli.dev.live import sort_changes
 from wirebird.cli.dev.route_table import list_routes
-from wirebird.cli.dev.supervisor import missing_watcher
+from wirebird.cli.dev.supervisor import Child, Supervisor, missing_watcher
+from wirebird.compat.aiohttp import web as aiohttp_web
 from wirebird.protocol.http1_heads import parse_request_head
 from wirebird.server.asgi import AsgiApp
 from wirebird.server.server import Server
@@ -159,6 +160,63 @@ def test_a_compressed_page_gets_it_because_it_is_not_compressed() -> None:
 
     app = web.Application(middlewares=[web.compress_middleware(min_size=1)])
     app.add_routes([web.get("/", page_of(b"<p>" * 1000))])
+    serving(app, use)
+
+
+def test_a_page_that_a_browser_knows_is_sent_again() -> None:
+    """Else it keeps the script that names a process before, with which it loads itself anew for ever."""
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("If-None-Match") == '"a"' or "If-Modified-Since" in request.headers:
+            raise web.HTTPNotModified(headers={"ETag": '"a"'})
+        return web.Response(text="<p>", content_type="text/html", headers={"ETag": '"a"'})
+
+    async def use(client: wirebird.HTTPClient, base: str, dev: DevApp) -> None:
+        for known in ({"If-None-Match": '"a"'}, {"If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"}):
+            shown = await client.get(base + "/", headers={**HTML, **known, "Sec-Fetch-Dest": "document"})
+            assert SCRIPT.search(await shown.content())
+            for asks in ({"Sec-Fetch-Dest": "style"}, {}):  # what has no script may be known, and curl can see what is answered
+                assert (await client.get(base + "/", headers={**asks, **known})).status_code == 304
+
+    app = web.Application()
+    app.add_routes([web.get("/", page)])
+    serving(app, use)
+
+
+def test_what_a_page_loads_is_asked_for_again_unless_the_application_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("1")
+
+    async def moved(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMovedPermanently("/")
+
+    async def use(client: wirebird.HTTPClient, base: str, dev: DevApp) -> None:
+        async def said(path: str, **fields: str) -> str | None:
+            response = await client.get(base + path, headers={**fields}, follow=False)
+            return response.headers.get("cache-control")
+
+        for path in ("/", "/streamed", "/files/a.js", "/moved", "/refuses"):
+            assert await said(path) == "no-cache", path
+        assert await said("/cached") == "max-age=60"
+        assert await said("/files/a.js", Via="1.1 proxy") is None  # others get what they would
+        record = dev.records.find(1)
+        assert record is not None
+        assert "Cache-Control" not in dict(record.answer)
+
+    app = shop(tmp_path)
+    app.add_routes([web.get("/moved", moved), web.get("/cached", page_of(b"<p>", Cache_Control="max-age=60"))])
+    serving(app, use)
+
+
+def test_a_page_in_words_of_two_bytes_gets_no_script() -> None:
+    async def use(client: wirebird.HTTPClient, base: str, dev: DevApp) -> None:
+        for path, text in (("/wide", "<p>wide".encode("utf-16")), ("/latin", b"<p>\xe9")):
+            found = await (await client.get(base + path)).content()
+            assert found.startswith(text)
+            assert bool(SCRIPT.search(found)) is (path == "/latin")
+
+    app = web.Application()
+    for name, body, charset in (("wide", "<p>wide".encode("utf-16"), "UTF-16"), ("latin", b"<p>\xe9", "iso-8859-1")):
+        app.add_routes([web.get(f"/{name}", page_of(body, Content_Type=f"text/html; charset={charset}"))])
     serving(app, use)
 
 
@@ -287,6 +345,41 @@ def test_the_page_of_a_framework_that_answers_first_is_replaced() -> None:
     serving(app, use)
 
 
+def test_what_an_application_of_aiohttp_raises_is_a_page() -> None:
+    async def bad(request: Any) -> Any:
+        raise KeyError("from a handler")
+
+    async def deliberate(request: Any) -> Any:
+        return aiohttp_web.Response(status=500, text="as it is meant")
+
+    async def streams(request: Any) -> Any:
+        response = aiohttp_web.StreamResponse(headers={"Content-Type": "text/html"})
+        await response.prepare(request)
+        await response.write(b"<p>")
+        return response
+
+    async def prepared(request: Any, response: Any) -> None:
+        del response.headers["Server"]
+
+    async def use(client: wirebird.HTTPClient, base: str, dev: DevApp) -> None:
+        text = await (await client.get(base + "/bad", headers=HTML)).text()
+        assert "from a handler" in text
+        assert "raise KeyError" in text
+        hidden = await (await client.get(base + "/bad", headers={**HTML, "Via": "1.1 proxy"})).text()
+        assert "wirebird dev" not in hidden
+        assert await (await client.get(base + "/deliberate", headers=HTML)).text() == "as it is meant"
+        assert [bool(record.failures) for record in dev.records.latest()] == [False, True, True]
+        response = await client.get(base + "/streams", headers=HTML)
+        assert SCRIPT.search(await response.content())
+        assert "Server" not in response.headers
+
+    app = aiohttp_web.Application()
+    app.on_response_prepare.append(prepared)
+    for handler in (bad, deliberate, streams):
+        app.router.add_get(f"/{handler.__name__}", handler)
+    serving(app, use)
+
+
 def test_a_start_that_fails_is_a_page() -> None:
     async def connect(app: web.Application) -> None:
         raise ConnectionError("no database")
@@ -362,10 +455,26 @@ def test_no_more_is_remembered_than_is_bounded() -> None:
     serving(shop(), use)
 
 
-def test_who_speaks_for_others_may_not_look() -> None:
-    head = parse_request_head(b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+@pytest.mark.parametrize(
+    ("fields", "looks"),
+    [
+        (("X-Forwarded-For: 192.0.2.1",), False),
+        (("X-Forwarded-Proto: https",), False),
+        (("X-Real-IP: 192.0.2.1",), False),
+        (("Forwarded: for=192.0.2.1",), False),
+        (("Via: 1.1 proxy",), False),
+        (("Sec-Fetch-Site: cross-site",), False),
+        (("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"), False),
+        (("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: document"), False),
+        # A link on a page of another site, or the way back from where somebody logged in: that site sees nothing of it.
+        (("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"), True),
+        (("Sec-Fetch-Site: same-origin",), True),
+    ],
+)
+def test_who_may_look_by_what_it_says(fields: tuple[str, ...], looks: bool) -> None:
+    head = parse_request_head("\r\n".join(["GET / HTTP/1.1", "Host: x", *fields, "", ""]).encode())
     exchange: Any = SimpleNamespace(head=head, connection=SimpleNamespace(peer="127.0.0.1:5"))
-    assert Guard().may_look(exchange) is False
+    assert Guard().may_look(exchange) is looks
 
 
 @pytest.mark.parametrize(
@@ -410,6 +519,57 @@ def test_changes_are_sorted() -> None:
         "css": ["/a/x.css"],
         "reload": ["/a/page.html"],
     }
+
+
+def supervisor(folder: Path, **options: Any) -> tuple[Supervisor, list[str]]:
+    said: list[str] = []
+    return Supervisor([], {}, [folder], say=said.append, ready=lambda: None, **options), said
+
+
+def test_what_is_watched(tmp_path: Path) -> None:
+    root = tmp_path / "node_modules" / "project"  # where it is does not matter
+    watching, _ = supervisor(root, ignore=[root / "data"])
+    for name in ("app.py", "database.py", "data.py", "a/b.html", ".env"):
+        assert watching.is_watched(str(root / name)), name
+    for name in (
+        "data/x.py",
+        "data",
+        "node_modules/a.js",
+        ".git/HEAD",
+        "app.py~",
+        ".app.py.swp",
+        ".#app.py",
+        "__pycache__/a.pyc",
+    ):
+        assert not watching.is_watched(str(root / name)), name
+
+
+def test_files_that_cannot_be_watched_are_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*paths: Any, **options: Any) -> AsyncIterator[Any]:
+        raise OSError("OS file watch limit reached.")
+        yield
+
+    async def no_child(*given: Any) -> None:
+        pass
+
+    monkeypatch.setattr("watchfiles.awatch", full)
+    monkeypatch.setattr(Supervisor, "_start", no_child)
+    watching, said = supervisor(tmp_path)
+    assert asyncio.run(watching.run()) == 1
+    [line] = said
+    assert "OS file watch limit reached" in line
+    assert "WATCHFILES_FORCE_POLLING" in line
+
+
+def test_a_process_that_is_not_ready_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is importing something large, and will not listen before it has."""
+    monkeypatch.setattr("wirebird.cli.dev.supervisor.PATIENCE", 60)
+
+    async def main() -> None:
+        child = await Child.start([sys.executable, "-S", "-c", "import time; time.sleep(100)"], {}, [])
+        assert await child.end() == -signal.SIGTERM
+
+    run(main)
 
 
 def test_exceptions_are_shown_from_where_the_application_begins() -> None:

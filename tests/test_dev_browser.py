@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,23 @@ app.add_routes([web.get("/", page), web.static("/static", FOLDER / "static")])
 """
 
 PAGE = """<!doctype html><title>Page</title><link rel="stylesheet" href="/static/style.css">
-<h1>A template</h1><p id="word">{{ word }}</p>"""
+<script src="/static/script.js"></script><h1>A template</h1><p id="word">{{ word }}</p>"""
+
+FILES = {
+    "app.py": APP,
+    "templates/page.html": PAGE,
+    "static/style.css": "@import url(more.css); p { color: rgb(1, 2, 3) }",
+    "static/more.css": "h1 { color: rgb(1, 2, 3) }",
+    "static/script.js": "window.script = 'old'",
+}
+
+# Has the page's script run as if it were there anew, over a connection that this test speaks on.
+AGAIN = """
+  window.WebSocket = class { addEventListener(name, hear) { if (name === 'message') window.say = hear; } };
+  window.__wirebird__ = false;
+  document.body.append(Object.assign(document.createElement('script'), {src: '/__wirebird__/live.js'}));
+"""
+AT_ONCE = """for (let count = 0; count < 3; count++) window.say({data: '{"css": ["style.css"]}'})"""
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -43,9 +60,10 @@ def change(path: Path, old: str, new: str) -> None:
 
 def test_the_page_shows_each_change(tmp_path: Path) -> None:
     folder = tmp_path / "project"
-    for name, text in {"app.py": APP, "templates/page.html": PAGE, "static/style.css": "p { color: rgb(1, 2, 3) }"}.items():
+    for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+        os.utime(folder / name, (1_600_000_000, 1_600_000_000))  # what has been the same for so long, browsers keep
 
     async def main(program: Program, url: str) -> None:
         async with Browser(tmp_path / "browser") as browser:
@@ -60,6 +78,26 @@ def test_the_page_shows_each_change(tmp_path: Path) -> None:
             await page.until(f"{color} === 'rgb(4, 5, 6)'")
             assert await page.value("window.mark") == "the same document"
             assert await page.until("document.querySelectorAll('link').length === 1")
+            # One that another imports, too.
+            heading = "getComputedStyle(document.querySelector('h1')).color"
+            assert await page.value(heading) == "rgb(1, 2, 3)"
+            change(folder / "static/more.css", "rgb(1, 2, 3)", "rgb(4, 5, 6)")
+            await page.until(f"{heading} === 'rgb(4, 5, 6)'")
+            assert await page.value("window.mark") == "the same document"
+
+            # A script has the page loaded anew, and is loaded itself.
+            assert await page.value("window.script") == "old"
+            change(folder / "static/script.js", "old", "new")
+            await page.until("window.script === 'new'")
+            assert await page.value("window.mark") is None
+
+            # However often a style sheet is exchanged, there is one in the end.
+            await page.value(AGAIN)
+            await page.until("!!window.say")
+            await page.value(AT_ONCE)
+            await page.until("document.querySelectorAll('link').length === 1")
+            await page.call("Page.reload")
+            await page.until("!window.say && document.querySelectorAll('#word').length")
 
             # Code and templates need a new process, and the page follows it.
             change(folder / "app.py", '"first"', '"second"')

@@ -28,7 +28,8 @@ _WEB = ("app", "byte_stream", "content", "error_page", "exceptions", "forms", "m
 # may become shorter, and not longer.
 TYPED_CIRCLES = {
     ("wirebird.client.call", "wirebird.client.client", "wirebird.client.plain", "wirebird.client.verbs"),
-    # A request says which application and route it is for, and a response what it answers.
+    # `Request.app` is an `Application`, and `StreamResponse.prepare` takes a `Request`: who type-checks an application, or a
+    # response of another kind, wants both to be just that, and no protocol.  The others are here by what those two are made of.
     tuple(f"wirebird.web.{name}" for name in _WEB),
 }
 

@@ -503,10 +503,7 @@ def test_a_file_that_shrinks(tmp_path, by, length):
     file.write_bytes(b"x" * 700_000)
     with file.open("rb") as opened:
         form = MultipartForm()
-        if by == "path":
-            form.add_file("a", file)
-        else:
-            form.add_field("a", opened)
+        form.add_file("a", file) if by == "path" else form.add_field("a", opened)
         promised = form.size()
         os.truncate(file, length)
         sent = 0
@@ -527,10 +524,7 @@ def test_a_file_that_grows(tmp_path, by):
     file.write_bytes(b"x" * 300_000)
     with file.open("rb") as opened:
         form = MultipartForm()
-        if by == "path":
-            form.add_file("a", file)
-        else:
-            form.add_field("a", opened)
+        form.add_file("a", file) if by == "path" else form.add_field("a", opened)
         promised = form.size()
         with file.open("ab") as more:
             more.write(b"y" * 300_000)
@@ -556,10 +550,7 @@ def test_a_large_file_is_never_here_whole(tmp_path, by):
 
     with file.open("rb") as opened:
         form = MultipartForm()
-        if by == "path":
-            form.add_file("a", file)
-        else:
-            form.add_field("a", opened)
+        form.add_file("a", file) if by == "path" else form.add_field("a", opened)
         size = form.size()
         tracemalloc.start()
         try:

@@ -11,7 +11,7 @@ import warnings
 import pytest
 
 import wirebird
-from raw_peer import OK, Peer, answer, check_settled, run
+from raw_peer import OK, Peer, answer, cancelled_after, check_settled, run
 from test_cancellation import WORKS, download_some, small, upload, world
 from wirebird import HTTPClient, HttpResponse, TCPConnector, Timeouts
 from wirebird.client.exchange import PHASES
@@ -87,14 +87,7 @@ def test_cancelled_at_every_turn(work, kind):
         books = Books()
         async with Peer(world) as peer, HTTPClient(TCPConnector(pool_size=2), observers=[books]) as client:
             for k in range(22):
-                task = asyncio.create_task(work(client, peer))
-                for _ in range(k):
-                    await asyncio.sleep(0)
-                task.cancel()
-                await asyncio.wait([task])
-                if not task.cancelled():
-                    task.result()
-                del task
+                await cancelled_after(k, work(client, peer))
             await settle(client, books)
             assert len(books.ended) > 20
 

@@ -20,6 +20,7 @@ from aiohttp import web as aiohttp_web
 import wirebird
 from programs import Program, python
 from wirebird import web
+from wirebird.compat.aiohttp import web as facade
 from wirebird.errors import UsageError
 
 PROGRAM = """
@@ -340,3 +341,14 @@ def test_on_shutdown_comes_while_requests_are_under_way(module: Any) -> None:
 
 async def _text(client: wirebird.HTTPClient, url: str) -> str:
     return await (await client.get(url)).text()
+
+
+@pytest.mark.parametrize("library", [web, facade])
+def test_within_a_loop_it_is_said_what_to_do(library: Any) -> None:
+    """As where a module that calls it is imported by `wirebird serve`, which somebody may try first of all."""
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match='below `if __name__ == "__main__":`'):
+            library.run_app(library.Application(), port=0, print=None)
+
+    asyncio.run(main())

@@ -677,3 +677,31 @@ def test_a_websocket_with_bad_options_leaves_nothing_behind() -> None:
         await server.close(1)
 
     on_loops(main)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_a_client_that_resets_while_the_last_answer_leaves(kind: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def reset(exchange: Any) -> None:
+            await asyncio.sleep(0)  # from here on it is a task's business
+            exchange.keep_alive = False
+            exchange.respond(200, TEXT, b"never read")
+            await asyncio.sleep(0)  # uvloop writes at the end of a turn
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+
+        server = Server(App({"/": reset}))
+        (address,) = await server.listen()
+        client = socket.socket()
+        client.setblocking(False)
+        await loop.sock_connect(client, address)
+        await loop.sock_sendall(client, GET)
+        while not server.connections:
+            await asyncio.sleep(0)
+        while server.connections:
+            await asyncio.sleep(0)
+        await server.close(1)
+
+    run(main, kind=kind)

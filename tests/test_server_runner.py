@@ -41,6 +41,7 @@ class Program:
             text=True,
             env={**os.environ, **env},
             start_new_session=True,
+            pass_fds=[int(path)] if path.isdigit() else [],
         )
         line = self.process.stdout.readline()  # type: ignore[union-attr]
         self.address: Any = json.loads(line)[0] if line else None
@@ -183,11 +184,34 @@ def test_a_worker_that_dies_is_replaced(start: Any) -> None:
     assert "has died (exit code 3), and is replaced" in program.err
 
 
+def test_a_worker_that_cannot_be_replaced_at_once(start: Any) -> None:
+    """There are too many processes: those that there are serve on, and it is tried again."""
+    program = start(2, "asyncio", WIREBIRD_TEST_NO_FORK="1")
+    with program.connect() as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(GET.replace(b" / ", b" /die "))
+        assert sock.recv(100) == b""
+    deadline = time.monotonic() + 5
+    while len({program.ask() for _ in range(20)}) < 2:
+        assert time.monotonic() < deadline
+    program.signal()
+    assert program.end() == 0
+    assert program.err.count("cannot be replaced yet: no more processes") == 2
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_does_not_start(workers: int, start: Any) -> None:
     program = start(workers, "asyncio", WIREBIRD_TEST_FAIL="1")
     assert program.end() == 1
     assert "it does not start" in program.err and program.address is None
+
+
+def test_a_signal_that_reaches_a_worker_when_it_comes_into_being(start: Any) -> None:
+    """As from a terminal: it is for the parent, which gets it too, and not once more for each worker."""
+    program = start(2, "asyncio", WIREBIRD_TEST_FORK="1")
+    assert program.ask()
+    program.signal()
+    assert program.end() == 0
+    assert program.out.count("shut down") == 2 and not program.err, program.err
 
 
 def test_workers_end_with_their_parent(start: Any) -> None:
@@ -213,6 +237,65 @@ def test_a_unix_socket(workers: int, loop: str, start: Any, tmp_path: Path) -> N
     program.signal()
     assert program.end() == 0
     assert not path.exists() and not program.err, program.err
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_path_of_the_next_is_left_alone(workers: int, start: Any, tmp_path: Path) -> None:
+    """One listens where another did, which still has a request to answer."""
+    path = str(tmp_path / "socket")
+    first = start(workers, "asyncio", path=path)
+    with first.connect() as busy:
+        busy.sendall(GET.replace(b" / ", b" /stuck "))
+        first.ask()
+        first.signal()
+        deadline = time.monotonic() + 5
+        while Path(path).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        second = start(1, "asyncio", path=path)
+        first.signal()
+        assert first.end() == 0
+        assert second.ask() == b"%d" % second.process.pid
+    second.signal()
+    assert second.end() == 0 and not Path(path).exists()
+
+
+def test_a_unix_socket_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as other, contextlib.ExitStack() as waiting:
+        other.bind(str(path))
+        other.listen(0)
+        for _ in range(3):  # more than its queue takes
+            client = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            client.connect_ex(str(path))
+        with pytest.raises(OSError):
+            Place(path=path).bind()
+        assert path.is_socket()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_socket_that_was_lent_is_given_back_as_it_was(workers: int, start: Any) -> None:
+    """As by a service manager, which gives it to the next process."""
+    with socket.socket() as lent:
+        lent.bind(("127.0.0.1", 0))
+        for _ in range(2):
+            program = start(workers, "asyncio", path=str(lent.fileno()))
+            assert program.ask()
+            program.signal()
+            assert program.end() == 0
+        with socket.create_connection(lent.getsockname(), timeout=0.5):
+            pass  # for the one after those
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_signal_ends_a_start_too(workers: int, start: Any) -> None:
+    program = start(workers, "asyncio", grace=60.0, WIREBIRD_TEST_HANG="1")
+    program.signal()
+    time.sleep(0.1)
+    assert program.process.poll() is None
+    program.signal()
+    assert program.end() == 0
 
 
 @pytest.mark.parametrize(("workers", "loop"), KINDS)

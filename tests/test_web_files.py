@@ -627,7 +627,7 @@ def test_a_file_that_changes_while_it_is_sent(
         after_first(change, monkeypatch)
     else:
         monkeypatch.setattr(file_sending, "_sendfile", None)
-        real = opened_file._read
+        real = opened_file.read_at
         changed: list[object] = []
 
         def read(fd: int, offset: int, count: int) -> bytes:
@@ -636,7 +636,7 @@ def test_a_file_that_changes_while_it_is_sent(
                 changed.append(change())
             return data
 
-        monkeypatch.setattr(opened_file, "_read", read)
+        monkeypatch.setattr(opened_file, "read_at", read)
 
     async def main(server: TestServer) -> None:
         reply = await get(server, "/a")
@@ -652,13 +652,13 @@ def test_a_file_that_changes_while_it_is_sent(
 def test_a_small_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is sent as it was read, and with no name for its state."""
     path = make(tmp_path / "a", HELLO)
-    real = opened_file._read
+    real = opened_file.read_at
 
     def read(fd: int, offset: int, count: int) -> bytes:
         path.write_bytes(b"hello, World!")
         return real(fd, offset, count)
 
-    monkeypatch.setattr(opened_file, "_read", read)
+    monkeypatch.setattr(opened_file, "read_at", read)
 
     async def main(server: TestServer) -> None:
         reply = await get(server, "/a")
@@ -688,14 +688,14 @@ def test_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     make(tmp_path / "large", LARGE)
     make(tmp_path / "small", HELLO)
 
-    real = opened_file._read
+    real = opened_file.read_at
 
     def read(fd: int, offset: int, count: int) -> bytes:
         if offset == len(LARGE) - 4096:  # looked at when it is opened
             return real(fd, offset, count)
         raise OSError(errno.EIO, "broken")
 
-    monkeypatch.setattr(opened_file, "_read", read)
+    monkeypatch.setattr(opened_file, "read_at", read)
 
     async def main(server: TestServer) -> None:
         reply = await get(server, "/large")
@@ -818,7 +818,7 @@ def test_a_handler_that_is_cancelled(kind: str, where: str, tmp_path: Path, monk
         monkeypatch.setattr(file_sending, "_bring", hold(file_sending._bring))
     elif where == "reading":
         monkeypatch.setattr(file_sending, "_sendfile", None)
-        monkeypatch.setattr(opened_file, "_read", hold(opened_file._read))
+        monkeypatch.setattr(opened_file, "read_at", hold(opened_file.read_at))
 
     async def main() -> None:
         server = Server(files_of(tmp_path, precompressed=False), Settings(cancel_on_disconnect=True))

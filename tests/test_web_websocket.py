@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 import wirebird
 from origin import run
 from web_wire import Line, ask, line
-from websocket_peers import KINDS, Peer, missing
+from websocket_peers import KINDS, Peer, missing, peers_as_needed
 from websocket_wire import CLOSE, PING, PONG, TEXT, Frame, decode, encode
 from websocket_wire import KEY as FRAME_KEY
 from wirebird import web
@@ -704,14 +704,8 @@ def test_a_websocket_over_tls() -> None:
 
 @pytest.fixture(scope="module")
 def peers() -> Iterator[dict[str, Peer]]:
-    with ExitStack() as stack:
-
-        class Started(dict[str, Peer]):
-            def __missing__(self, kind: str) -> Peer:
-                self[kind] = peer = stack.enter_context(Peer(kind))
-                return peer
-
-        yield Started()
+    with peers_as_needed() as started:
+        yield started
 
 
 @pytest.mark.parametrize(

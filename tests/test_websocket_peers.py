@@ -12,7 +12,7 @@ import json
 import random
 import resource
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,7 @@ import wirebird
 from origin import pattern
 from raw_peer import check_settled, run
 from websocket_origin import WebSocketOrigin
-from websocket_peers import KINDS, Peer, missing
+from websocket_peers import KINDS, Peer, missing, peers_as_needed
 from wirebird.errors import ConnectionLost, WebSocketClosed, WebSocketError
 from wirebird.models.message import RequestHead
 from wirebird.net.websocket import WebSocket
@@ -55,15 +55,8 @@ def text(size: int) -> str:
 
 @pytest.fixture(scope="module")
 def peers() -> Iterator[dict[str, Peer]]:
-    """The processes that were needed so far."""
-    with ExitStack() as stack:
-
-        class Started(dict[str, Peer]):
-            def __missing__(self, kind: str) -> Peer:
-                self[kind] = peer = stack.enter_context(Peer(kind))
-                return peer
-
-        yield Started()
+    with peers_as_needed() as started:
+        yield started
 
 
 @pytest.fixture(scope="module", autouse=True)

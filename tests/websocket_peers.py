@@ -20,10 +20,12 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KINDS", "Peer", "missing"]
+__all__ = ["KINDS", "Peer", "missing", "peers_as_needed"]
 
 KINDS = ["websockets", "aiohttp", "picows", "ws"]
 LIFE = 300  # seconds: more than the tests of a module take together
@@ -159,3 +161,16 @@ class Peer:
             future.get_loop().call_soon_threadsafe(resolve)
         except RuntimeError:
             pass  # whoever waited is gone, and the loop too
+
+
+@contextmanager
+def peers_as_needed() -> Iterator[dict[str, Peer]]:
+    """The processes that were needed so far, by their kind: one that is asked for is started."""
+    with ExitStack() as stack:
+
+        class Started(dict[str, Peer]):
+            def __missing__(self, kind: str) -> Peer:
+                self[kind] = peer = stack.enter_context(Peer(kind))
+                return peer
+
+        yield Started()

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from ..phase import Phase
+from ..servers import SERVERS
 
 __all__ = [
     "NAMES",
@@ -31,7 +32,7 @@ __all__ = [
 PEERS = ("aiohttp", "aiosonic", "httpx", "wreq", "pyreqwest")
 WEBSOCKET_PEERS = ("websockets", "picows")  # that do nothing else
 PURE = "pure"  # wirebird where websockets is not installed, whose masking it uses else
-NAMES = ("bare", "wirebird", *PEERS, PURE, *WEBSOCKET_PEERS)
+NAMES = ("bare", "wirebird", *PEERS, PURE, *WEBSOCKET_PEERS, *SERVERS)
 
 
 @dataclass(frozen=True)

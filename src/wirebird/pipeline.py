@@ -7,7 +7,6 @@ once, again or not at all, and change the response.  A pipeline is composed once
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import TypeVar
 
 __all__ = ["Handler", "Middleware", "compose"]
@@ -24,11 +23,14 @@ def compose(
 ) -> Handler[_Request, _Response]:
     """One handler out of `middlewares` in front of `handler`; the first is the outermost."""
     for middleware in reversed(middlewares):
-        handler = partial(_call, middleware, handler)
+        handler = _stand_in_front(middleware, handler)
     return handler
 
 
-def _call(
-    middleware: Middleware[_Request, _Response], handler: Handler[_Request, _Response], request: _Request
-) -> Awaitable[_Response]:
-    return middleware(request, handler)
+def _stand_in_front(
+    middleware: Middleware[_Request, _Response], handler: Handler[_Request, _Response]
+) -> Handler[_Request, _Response]:
+    def call(request: _Request) -> Awaitable[_Response]:
+        return middleware(request, handler)
+
+    return call

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any
 
 from ..errors import UsageError
 from ..server.access_log import AccessLog
@@ -24,9 +24,7 @@ from ..web.run import announce
 from ..web.runner import GracefulExit
 from .places import describe_failure, make_context
 
-__all__ = ["LOG_LEVELS", "Launch", "complain", "loop_factory", "read_launch", "start_logging"]
-
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+__all__ = ["Launch", "complain", "loop_factory", "read_launch", "start_logging"]
 
 
 @dataclass(frozen=True)

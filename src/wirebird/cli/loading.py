@@ -191,7 +191,7 @@ async def make_served(found: Any, target: Target, *, root_path: str = "", lifesp
     Raises `LoadError`, with what that function raised as its cause.
     """
     for _ in range(3):  # a function that makes a function that makes it
-        if isinstance(found, Application) or all(callable(getattr(found, one, None)) for one in ("serve", "startup", "shutdown")):
+        if not isinstance(found, type) and all(callable(getattr(found, one, None)) for one in ("serve", "startup", "shutdown")):
             return found  # type: ignore[no-any-return]
         if (complaint := _foreign(found)) is not None:
             raise LoadError(f"{target} {complaint}")

@@ -30,12 +30,7 @@ def make_context(cert: Path | None, key: Path | None) -> _ssl.SSLContext | None:
 
 def describe_failure(error: OSError, place: Place) -> str:
     """Why nobody can listen there, in a sentence."""
-    if place.sock is not None:
-        where = "the socket that was given"
-    elif place.path is not None:
-        where = str(place.path)
-    else:
-        where = f"port {place.port} of {place.host or 'this machine'}"
+    where = error.filename or place
     if error.errno == errno.EADDRINUSE:
         advice = "--uds chooses another" if place.path is not None else "--port chooses another"
         return f"{where} is in use by another program; {advice}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from socket import AF_UNSPEC, socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import ParseResult
 
 from yarl import URL
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from ..net.proxy import Proxy
     from ..net.proxy_environment import EnvironmentProxies
     from ..net.tunnel import Detour
+    from .upgraded import Upgraded
 
-__all__ = ["Route", "TCPConnector", "Upgraded"]
-
-# How long those who speak another protocol may take to say goodbye, seconds.
-_GOODBYE: Final = 2.0
+__all__ = ["Route", "TCPConnector"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +50,6 @@ class Route:
     key: str
     target: Target
     detour: Detour | None = None
-
-
-class Upgraded(Protocol):
-    """A connection that has left the pool for another protocol, as far as a connector has to do with it."""
-
-    async def go_away(self) -> None:
-        """Tell the peer that this side is going away, and close."""
-
-    def abort(self) -> None:
-        """Close at once."""
-
-    def forsake(self) -> None:
-        """The loop is gone, and the transport with it."""
 
 
 class TCPConnector:
@@ -412,19 +397,6 @@ class TCPConnector:
         self._upgraded[gone] = successor
         gone.add_done_callback(partial(_without, self._upgraded))
 
-    async def _say_goodbye(self) -> None:
-        """End what speaks another protocol, in the words of that protocol if there is time."""
-        loop = asyncio.get_running_loop()
-        leaving = dict(self._upgraded)
-        going = [loop.create_task(one.go_away()) for one in leaving.values()]
-        try:
-            await asyncio.wait(going, timeout=_GOODBYE)
-        finally:
-            for task, one in zip(going, leaving.values(), strict=True):
-                task.cancel()
-                one.abort()
-            await asyncio.wait([*going, *leaving], timeout=_GOODBYE)
-
     async def open_url(self, url: str | URL | ParseResult, pool: SmartPool) -> Any:
         """A connection to the origin of `url`, as `SmartPool.acquire` gives it."""
         text = url.geturl() if isinstance(url, ParseResult) else url
@@ -455,7 +427,9 @@ class TCPConnector:
             if self._sockets:
                 await asyncio.wait(list(self._sockets), timeout=5)
             if self._upgraded:
-                await self._say_goodbye()
+                from .upgraded import say_goodbye
+
+                await say_goodbye(self._upgraded)
         finally:
             for one in list(self._upgraded.values()):
                 one.abort()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from ..errors import ProtocolError
-from ..models.charset import codec_name
+from ..models.charset import charset_of, codec_name, media_type_of
 from ..models.redaction import HIDDEN, hidden_params, is_secret
 from ..protocol.codings import make_decoder
 
@@ -97,12 +97,10 @@ def _decoded(raw: bytes, codings: list[str], max_body: int) -> tuple[bytes, bool
 
 def _text(body: bytes, kind: str, complete: bool) -> str | None:
     """The body as text if it is that by its media type, and by its bytes; a character may be missing its end if the body is."""
-    media, _, parameters = kind.lower().partition(";")
-    media = media.strip(" \t")
+    media = media_type_of(kind)
     if not (media.startswith("text/") or any(word in media for word in _TEXTUAL)):
         return None
-    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' \t"')
     try:
-        return codecs.getincrementaldecoder(codec_name(charset) or "utf-8")().decode(body, complete)
+        return codecs.getincrementaldecoder(codec_name(charset_of(kind) or "") or "utf-8")().decode(body, complete)
     except UnicodeDecodeError:
         return None

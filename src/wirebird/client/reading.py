@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BodyConsumed, ProtocolError
-from ..models.charset import check_encoding, codec_name, guess_codec
+from ..models.charset import charset_of, check_encoding, codec_name, guess_codec
 from ..models.message import ResponseHead
 from ..models.numbers import check_count
 from ..net.incoming import Incoming
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ..protocol.codings import Decoder
 
 __all__ = ["Reading"]
-
-_charset = re.compile(r";[ \t]*charset[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;\"]+))", re.IGNORECASE).search
 
 
 class Reading:
@@ -56,8 +54,7 @@ class Reading:
     @property
     def charset(self) -> str | None:
         """The `charset` parameter of `Content-Type`."""
-        found = _charset(self.headers.get("content-type", ""))
-        return (found[1] or found[2] or None) if found else None
+        return charset_of(self.headers.get("content-type", ""))
 
     # -- the body, whole -----------------------------------------------------------------------------------------------
 

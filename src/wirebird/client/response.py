@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StatusError
+from ..models.charset import media_type_of
 from ..models.headers import HeadersLike, HttpHeaders, decode_fields, decode_value
 from ..models.message import CHUNKED, Request, ResponseHead
 from ..net.incoming import Claim, Incoming
@@ -176,7 +177,7 @@ class HttpResponse(Reading):
     @property
     def content_type(self) -> str:
         """The media type without parameters, in lower case; empty if there is none."""
-        return self.headers.get("content-type", "").partition(";")[0].strip(" \t").lower()
+        return media_type_of(self.headers.get("content-type", ""))
 
     @property
     def content_length(self) -> int | None:

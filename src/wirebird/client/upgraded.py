@@ -7,19 +7,57 @@ holds any more, takes the connection with it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import ConnectionLost
 from .response import HttpResponse
 
 if TYPE_CHECKING:
-    import asyncio
-
     from ..models.message import ResponseHead
     from ..net.stream import Stream
+    from ..net.websocket import WebSocket
 
-__all__ = ["Tunnel", "UpgradedResponse"]
+__all__ = ["Adopting", "Tunnel", "Upgraded", "UpgradedResponse", "say_goodbye"]
+
+
+# How long those who speak another protocol may take to say goodbye, seconds.
+_GOODBYE: Final = 2.0
+
+
+class Upgraded(Protocol):
+    """A connection that has left the pool for another protocol, as far as a connector has to do with it."""
+
+    async def go_away(self) -> None:
+        """Tell the peer that this side is going away, and close."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+    def forsake(self) -> None:
+        """The loop is gone, and the transport with it."""
+
+
+class Adopting(Protocol):
+    """A connector: see `TCPConnector.adopt`."""
+
+    def adopt(self, gone: asyncio.Future[None], successor: Upgraded) -> None:
+        """A connection has left the pool for another protocol: from now on `successor` is who closes it."""
+
+
+async def say_goodbye(upgraded: Mapping[asyncio.Future[None], Upgraded]) -> None:
+    """End what speaks another protocol, in the words of that protocol if there is time; by the futures of when each is gone."""
+    loop = asyncio.get_running_loop()
+    leaving = dict(upgraded)
+    going = [loop.create_task(one.go_away()) for one in leaving.values()]
+    try:
+        await asyncio.wait(going, timeout=_GOODBYE)
+    finally:
+        for task, one in zip(going, leaving.values(), strict=True):
+            task.cancel()
+            one.abort()
+        await asyncio.wait([*going, *leaving], timeout=_GOODBYE)
 
 
 class Tunnel:
@@ -89,6 +127,31 @@ class UpgradedResponse(HttpResponse):
         tunnel = Tunnel(stream, received)
         source.options.upgrade.switched(tunnel)
         return cls(head, source, elapsed, tunnel)
+
+    def open_websocket(self, connector: Adopting, **settings: Any) -> WebSocket:
+        """Take the connection over for the WebSocket that was agreed upon, which `connector` closes from now on.
+
+        `settings` are those of `WebSocket.over`.  Raises `ConnectionLost` if the connection is gone.
+        """
+        from ..net.websocket import WebSocket
+
+        stream, received = self.tunnel.take()
+        accepted = self.accepted
+        socket = WebSocket.over(
+            stream,
+            received,
+            server=False,
+            subprotocol=accepted.subprotocol,
+            deflate=accepted.agreed,
+            response=self,
+            **settings,
+        )
+        try:
+            connector.adopt(socket.connection.when_gone(), socket.connection)
+        except BaseException:
+            socket.abort()
+            raise
+        return socket
 
     def abandon(self, *, at_once: bool = False) -> Awaitable[Any] | None:
         """Close the connection, unless it was taken over."""

@@ -173,28 +173,9 @@ class WebSocketCall(Deferred[WebSocket]):
             response = await self._client.perform("GET", self.url, {**self._given, "upgrade": offer})
             if not isinstance(response, UpgradedResponse):
                 raise await _refused(response)
-            return self._take_over(response)
+            return response.open_websocket(self._client.connector, **self._settings)
         finally:
             offer.end()
-
-    def _take_over(self, response: UpgradedResponse) -> WebSocket:
-        stream, received = response.tunnel.take()
-        accepted = response.accepted
-        socket = WebSocket.over(
-            stream,
-            received,
-            server=False,
-            subprotocol=accepted.subprotocol,
-            deflate=accepted.agreed,
-            response=response,
-            **self._settings,
-        )
-        try:
-            self._client.connector.adopt(socket.connection.when_gone(), socket.connection)
-        except BaseException:
-            socket.abort()
-            raise
-        return socket
 
     async def __aenter__(self) -> WebSocket:
         self._socket = await self

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["Bucket"]
+from ..errors import UsageError
+from .numbers import check_count, check_number
+
+__all__ = ["Bucket", "check_rate"]
 
 # Sums of intervals are rounded: what is due within so many seconds is due.
 _GRAIN: Final = 1e-6
@@ -55,3 +58,19 @@ class Bucket:
     def is_full(self, now: float) -> bool:
         """Whether a new bucket would be just like this one."""
         return max(self._full_at, self._blocked_until) <= now
+
+
+def check_rate(rate: float | None, per: float, burst: int | None, concurrency: int | None) -> tuple[float, int]:
+    """Interval and burst of the buckets that let `rate` through in every `per` seconds, as many as `rate` at once by default.
+
+    Raises `UsageError` for a bad one, naming it, and if neither `rate` nor `concurrency` limits anything.
+    """
+    if rate is None and concurrency is None:
+        raise UsageError("rate or concurrency must be given, or nothing is limited", argument="rate")
+    if rate is not None:
+        check_number("rate", rate, "a number of requests", above=True)
+    check_number("per", per, "seconds", above=True)
+    for name, value in (("burst", burst), ("concurrency", concurrency)):
+        if value is not None:
+            check_count(name, value, 1)
+    return per / rate if rate is not None else 0.0, burst if burst is not None else max(1, int(rate or 1))

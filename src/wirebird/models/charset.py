@@ -1,4 +1,4 @@
-"""Charsets: which of Python's codecs the label of a text may choose (RFC 9110 8.3.2).
+"""What a Content-Type says: the media type, and the charset, which of Python's codecs that may choose (RFC 9110 8.3).
 
 A label comes from the peer, and Python knows codecs that make no text of bytes (`hex`, `zlib`), that always fail (`undefined`),
 that are no charsets (`unicode_escape`, `idna`), and it remembers for ever each label that it was asked for in vain.  So what is
@@ -13,7 +13,7 @@ from encodings.aliases import aliases
 
 from ..errors import UsageError
 
-__all__ = ["check_encoding", "codec_name", "guess_codec"]
+__all__ = ["charset_of", "check_encoding", "codec_name", "guess_codec", "media_type_of"]
 
 _TRANSFORMS = {"base64_codec", "bz2_codec", "hex_codec", "mbcs", "quopri_codec", "rot_13", "tactis", "uu_codec", "zlib_codec"}
 _WITHOUT_ALIAS = {
@@ -25,6 +25,20 @@ _known = {
     *_WITHOUT_ALIAS,
 }
 _separators = re.compile(r"[-_ ]+").sub
+
+# Peers are not strict about the white space around `=`, which RFC 9110 5.6.6 does not allow.
+_charset = re.compile(r';[ \t]*charset[ \t]*=[ \t]*(?:"([^"]*)"|([^ \t;"]+))', re.IGNORECASE).search
+
+
+def media_type_of(content_type: str) -> str:
+    """The media type without parameters, in lower case; "" if there is none."""
+    return content_type.partition(";")[0].strip(" \t").lower()
+
+
+def charset_of(content_type: str) -> str | None:
+    """The `charset` parameter, as it is spelled; None if there is none, or an empty one."""
+    found = _charset(content_type)
+    return (found[1] or found[2] or None) if found else None
 
 
 def codec_name(charset: str) -> str | None:

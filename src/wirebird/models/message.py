@@ -110,7 +110,8 @@ class ResponseHead(Head):
 
 
 class RequestHead(Head):
-    """The head of a request: `method` and `target` as bytes, `host` the one `Host` value (empty for HTTP/1.0 without one).
+    """The head of a request: `method` and `target` as bytes, `host` the one `Host` value (of
+    HTTP/1.0 without one, the target's; empty where that names none either).
 
     `expect_continue` is set by `Expect: 100-continue` from an HTTP/1.1 client; `upgrade` holds the protocols offered.  `kept` is
     whatever was made of the head by those it was given to, so that it need not be made again for the next request that is alike.

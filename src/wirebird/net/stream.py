@@ -125,6 +125,15 @@ class Stream(asyncio.BufferedProtocol):
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
+    def end_writing(self) -> None:
+        """Close the sending half once what was written is sent, where there are halves, and the peer has not reset both."""
+        transport = self.transport
+        if transport is not None and transport.can_write_eof():
+            try:
+                transport.write_eof()
+            except OSError:
+                transport.abort()
+
     def shut(self) -> None:
         """Close once what was written is sent."""
         self.closing = True

@@ -377,8 +377,7 @@ class WebSocketConnection(Stream):
         if self.paused:
             self.paused = False
             self.transport.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        self.end_writing()
 
     def _fail(self, failure: WirebirdError) -> None:
         if not self.ended:

@@ -12,7 +12,15 @@ import re
 from ..errors import InvalidRequest, InvalidResponse, ProtocolError
 from ..models.message import CHUNKED, TUNNEL, UNTIL_CLOSE, RequestHead, ResponseHead
 
-__all__ = ["body_length", "check_trailers", "is_field_block", "is_forbidden_trailer", "parse_request_head", "parse_response_head"]
+__all__ = [
+    "body_length",
+    "check_scheme",
+    "check_trailers",
+    "is_field_block",
+    "is_forbidden_trailer",
+    "parse_request_head",
+    "parse_response_head",
+]
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]"
@@ -79,7 +87,7 @@ def parse_request_head(raw: bytes) -> RequestHead:
         host = b""
     elif not _is_authority(host):
         raise InvalidRequest("a Host field that is not host[:port]")
-    _check_target(method, target, host)
+    host = _check_target(method, target, host)
     length = _declared(low, 0, minor, strict=True, error=InvalidRequest)
     expect = _value(low, low, b"\nexpect:")
     if expect is not None and minor == 1 and expect != b"100-continue":
@@ -192,21 +200,31 @@ def _value(low: bytes, raw: bytes, name: bytes) -> bytes | None:
     return raw[at + len(name) : raw.find(b"\r", at)].strip(b" \t")
 
 
-def _check_target(method: bytes, target: bytes, host: bytes) -> None:
-    """RFC 9112 3.2: origin-form, absolute-form whose authority equals Host, authority-form for CONNECT, `*` for OPTIONS."""
+def check_scheme(target: bytes) -> None:
+    """Raise `InvalidRequest`, with 421, for an https URL: it was asked for in the clear (RFC 9110 7.4)."""
+    if target[:6].lower() == b"https:":
+        raise InvalidRequest("a request for an https URL that has not come over TLS", status=421)
+
+
+def _check_target(method: bytes, target: bytes, host: bytes) -> bytes:
+    """RFC 9112 3.2: origin-form, absolute-form whose authority equals Host, authority-form for CONNECT, `*` for OPTIONS.
+
+    Gives the host that is asked for: a request of HTTP/1.0 may name it in the target alone.
+    """
     if method == b"CONNECT":
         if not _is_authority(target) or not target[-1:].isdigit() or b":" not in target.rpartition(b"]")[2]:
             raise InvalidRequest("a CONNECT target that is not host:port")
-        return
+        return host
     if _origin_form(target):
-        return
+        return host
     if target == b"*" and method == b"OPTIONS":
-        return
+        return host
     found = _absolute(target)
     if found is None or not _is_authority(found[1]):
         raise InvalidRequest("a request target in none of the four forms")
     if host and found[1].lower() != host.lower():
         raise InvalidRequest("a request target whose authority is not the Host field's")
+    return host or found[1]
 
 
 def _is_authority(text: bytes) -> bool:

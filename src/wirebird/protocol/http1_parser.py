@@ -21,7 +21,7 @@ from ..errors import IncompleteBody, InvalidRequest, InvalidResponse, LimitExcee
 from ..models.limits import DEFAULT_LIMITS, Limits
 from ..models.message import CHUNKED, TUNNEL, UNTIL_CLOSE, RequestHead, ResponseHead
 from .http1_events import END, End, Event, State
-from .http1_heads import body_length, check_trailers, parse_request_head, parse_response_head
+from .http1_heads import body_length, check_scheme, check_trailers, parse_request_head, parse_response_head
 
 __all__ = ["Parser"]
 
@@ -61,12 +61,14 @@ class Parser:
         "leftover",
         "limits",
         "received",
+        "secure",
         "server",
         "state",
     )
 
     def __init__(self, *, server: bool, limits: Limits = DEFAULT_LIMITS) -> None:
         self.server = server
+        self.secure = True  # server role: whether a request for an https URL may have come this way
         self.state: State = HEAD if server else DONE
         self.left = 0  # bytes that the current body or chunk still lacks
         self.received = 0  # bytes of the current body so far
@@ -152,9 +154,9 @@ class Parser:
             if (
                 known is not None
                 and known.size == size
+                and data.startswith(known.raw)
                 and self.state is HEAD
                 and not self._pending
-                and data.startswith(known.raw)
             ):
                 self.state = DONE
                 return [known, END]
@@ -244,6 +246,7 @@ class Parser:
         if self.server and data[pos] <= 13:  # CR, most likely
             pos = self._skip_empty_lines(data, pos)
             if pos == len(data):
+                self._known_request = None  # the short cut for what is known does not count such lines
                 return pos
         end = -1 if self._pending else data.find(b"\r\n\r\n", pos, pos + self.limits.head_size)
         if end >= 0:
@@ -259,6 +262,8 @@ class Parser:
         if self.server:
             self._empty_lines = 0
             request = parse_request_head(raw)
+            if not self.secure:
+                check_scheme(request.target)
             events.append(request)
             small = request.size <= _WORTH_KEEPING
             self._known_request = request if small and request.length == 0 and request.method != b"CONNECT" else None
@@ -391,7 +396,7 @@ class Parser:
         if found is None:
             raise self._error(f"a malformed chunk size: {line[:40]!r}")
         if found[2] is not None:
-            self._extensions += len(found[2])
+            self._extensions += len(found[2]) or 1  # empty ones without end would take as long
             if len(found[2]) > self.limits.chunk_extension:
                 raise self._exceeded("chunk_extension", self.limits.chunk_extension, "bytes of chunk extension", 400)
             if self._extensions > self.limits.extensions_total:

@@ -26,12 +26,9 @@ from .websocket_frames import (
     CONTINUATION,
     PING,
     PONG,
-    SHORT_HEADS,
     TEXT,
     apply_mask,
-    encode_frame,
     frame_fault,
-    frame_pieces,
 )
 from .websocket_messages import (
     Close,
@@ -41,14 +38,12 @@ from .websocket_messages import (
     Ping,
     Pong,
     check_close,
-    encode_text,
     read_close,
-    read_control,
-    read_data,
 )
+from .websocket_sending import Sending
 
 if TYPE_CHECKING:
-    from .websocket_deflate import Agreed, Deflater, Inflater
+    from .websocket_deflate import Agreed, Inflater
 
 __all__ = ["Protocol"]
 
@@ -64,7 +59,7 @@ _BINARY: Final = MessageType.BINARY
 _new = tuple.__new__  # what `Message(...)` does, without the call of a Python function
 
 
-class Protocol:
+class Protocol(Sending):
     """One WebSocket's engine.
 
     server         which role it has: a server's peer masks its frames, a client masks its own
@@ -80,9 +75,6 @@ class Protocol:
     """
 
     __slots__ = (
-        "_agreed",
-        "_compressing",
-        "_deflater",
         "_fin",
         "_fragments",
         "_head",
@@ -98,17 +90,14 @@ class Protocol:
         "_validated",
         "auto_pong",
         "close_received",
-        "close_sent",
         "controls",
         "error",
         "inflated",
-        "masks",
         "max_fragments",
         "max_size",
         "missing",
         "pending",
         "replies",
-        "server",
     )
 
     def __init__(
@@ -121,22 +110,17 @@ class Protocol:
         deflate: Agreed | None = None,
         auto_pong: bool = True,
     ) -> None:
-        self.server = server
-        self.masks = masks
+        super().__init__(server, masks, deflate)
         self.max_size = max_size
         self.max_fragments = max_fragments
         self.auto_pong = auto_pong
         self.replies = bytearray()
         self.controls = False
         self.error: WebSocketError | None = None
-        self.close_sent: Close | None = None
         self.close_received: Close | None = None
         self.missing = 0
         self.pending = b""
-        self._agreed = deflate
         self._inflater: Inflater | None = None  # made when it is needed: most sockets never see a compressed message
-        self._deflater: Deflater | None = None
-        self._compressing = False  # the message that is sent in fragments
         self.inflated = 0  # bytes, by this call
         self._short = sys.maxsize if max_size is None else max_size  # payloads that need no closer look
         self._head = b""  # of a frame: the part that has arrived
@@ -158,11 +142,6 @@ class Protocol:
         return f"<Protocol {role} {state}>"
 
     # -- input ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def agreed(self) -> Agreed | None:
-        """What was agreed upon of permessage-deflate."""
-        return self._agreed
 
     def receive(self, data: bytes | bytearray, size: int) -> list[Event]:
         """The events of the first `size` bytes of `data`, to which nothing refers afterwards."""
@@ -419,79 +398,3 @@ class Protocol:
         if self.close_sent is None:
             self.close_sent = Close(code, message)
             self.replies += self._frame(CLOSE, check_close(code, message))
-
-    # -- output --------------------------------------------------------------------------------------------------------
-
-    def message(self, data: str | bytes | bytearray | memoryview, *, compress: bool | None = None) -> bytes:
-        """The frame of a whole message.
-
-        `compress` is None to decide by its length, where compression was agreed upon.  Raises `UsageError` for anything that is
-        neither str nor bytes, and for text that is not to be had in UTF-8.
-        """
-        if type(data) is str:
-            opcode, payload = TEXT, encode_text(data, "data")
-        else:
-            opcode, payload = read_data(data)
-        if len(payload) < 126 and self._agreed is None:  # the short way of most messages
-            if self.server:
-                return SHORT_HEADS[opcode][len(payload)] + payload
-            key = next(self.masks)
-            return SHORT_HEADS[opcode][0x80 | len(payload)] + key + apply_mask(payload, key)
-        return b"".join(self._whole(opcode, payload, compress))
-
-    def message_pieces(self, data: str | bytes | bytearray | memoryview, *, compress: bool | None = None) -> tuple[bytes, bytes]:
-        """What `message` gives, in two pieces: a long one need not be copied for a transport that writes both as one."""
-        opcode, payload = read_data(data)
-        return self._whole(opcode, payload, compress)
-
-    def _whole(self, opcode: int, payload: bytes, compress: bool | None) -> tuple[bytes, bytes]:
-        rsv1 = self._compresses(payload, compress)
-        if rsv1:
-            payload = self._deflate(payload)
-        return frame_pieces(opcode, payload, key=None if self.server else next(self.masks), rsv1=rsv1)
-
-    def fragment(
-        self, data: str | bytes | bytearray | memoryview, *, first: bool, last: bool, compress: bool | None = None
-    ) -> bytes:
-        """The frame of one fragment of a message: the `first` says of what type it is, the `last` ends it.
-
-        `compress` counts for the first: None to decide by its length, where compression was agreed upon.
-        """
-        opcode, payload = read_data(data)
-        if first:
-            self._compressing = self._compresses(payload, compress)
-        if self._compressing:
-            payload = self._deflate(payload, last)
-        key = None if self.server else next(self.masks)
-        return encode_frame(opcode if first else CONTINUATION, payload, key=key, fin=last, rsv1=first and self._compressing)
-
-    def ping(self, data: bytes | bytearray | memoryview) -> bytes:
-        """The frame of a ping.  Raises `UsageError` for more than 125 bytes."""
-        return self._frame(PING, read_control(data))
-
-    def pong(self, data: bytes | bytearray | memoryview) -> bytes:
-        """The frame of a pong.  Raises `UsageError` for more than 125 bytes."""
-        return self._frame(PONG, read_control(data))
-
-    def close(self, code: int = 1000, reason: str = "") -> bytes:
-        """The close frame, behind which nothing may be sent; b"" if there was one.  Raises `UsageError`, as `check_close`."""
-        payload = check_close(code, reason)
-        if self.close_sent is not None:
-            return b""
-        self.close_sent = Close(code, reason)
-        return self._frame(CLOSE, payload)
-
-    def _frame(self, opcode: int, payload: bytes) -> bytes:
-        return encode_frame(opcode, payload, key=None if self.server else next(self.masks))
-
-    def _compresses(self, payload: bytes, compress: bool | None) -> bool:
-        agreed = self._agreed
-        return agreed is not None and (len(payload) >= agreed.threshold if compress is None else compress)
-
-    def _deflate(self, payload: bytes, last: bool = True) -> bytes:
-        deflater = self._deflater
-        if deflater is None and self._agreed is not None:
-            deflater = self._deflater = self._agreed.deflater(server=self.server)
-        if deflater is None:
-            raise RuntimeError("compression without an agreement")
-        return deflater.deflate(payload, last=last)

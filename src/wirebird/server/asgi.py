@@ -32,6 +32,9 @@ __all__ = ["AsgiApp"]
 
 DONE: Final = State.DONE
 
+# How many may go on when their response is complete: with more, connections wait for them, and cannot make others.
+_MOST_PARTED: Final = 1000
+
 _HTTP: Final = ("http.response.trailers", "http.response.pathsend")
 _WEBSOCKET: Final = ("websocket.http.response",)
 
@@ -97,15 +100,7 @@ class AsgiApp:
 
     async def shutdown(self, grace: float) -> None:
         """Wait for what is still running, cancel what takes longer than `grace`, and end the lifespan."""
-        try:
-            if self._running:
-                _, late = await asyncio.wait(list(self._running), timeout=grace)
-                for task in late:
-                    task.cancel()
-                if late:
-                    await asyncio.wait(late)
-        finally:
-            await self._lifespan.shutdown()
+        await self._lifespan.shutdown_behind(list(self._running), grace)
 
     def serve(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Answer one request.  Raises what the application raises before its response is complete."""
@@ -125,19 +120,22 @@ class AsgiApp:
         scope["state"] = self._state.copy()
         conversation = Conversation(_Wire(exchange), paths=True)
         exchange.left = conversation.disconnect
-        exchange.parted = self._parted
+        if len(self._running) < _MOST_PARTED:
+            exchange.parted = self._parted
         try:
             await self.application(scope, conversation.receive, conversation.send)
             if conversation.state is not DONE or conversation.fault is not None:
                 conversation.check()
                 raise ConnectionLost("the client has left", phase="sending the response")
         except Exception as error:
-            if tells_of_leaving(error):  # in words of the framework's own
+            if tells_of_leaving(error, exchange):  # in words of the framework's own
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending the response") from None
             raise
         finally:
+            exchange.left = None  # it leads back here
             if conversation.state is not DONE:
                 conversation.disconnect()  # a task that the application left behind may still want to receive
+            exchange.left = None  # or it would be a circle
 
     async def _serve_websocket(self, exchange: Exchange) -> None:
         from .asgi_websocket import WebSocketConversation, answer_handshake, make_handshake
@@ -152,9 +150,11 @@ class AsgiApp:
         try:
             await conversation.run(self.application, self._make_scope(exchange, "websocket", _WEBSOCKET))
         except Exception as error:
-            if tells_of_leaving(error):
+            if tells_of_leaving(error, exchange):
                 raise ConnectionLost("the client has left", peer=exchange.peer, phase="sending a message") from None
             raise
+        finally:
+            exchange.left = None
 
     def _make_scope(self, exchange: Exchange, kind: str, extensions: tuple[str, ...]) -> dict[str, Any]:
         head = exchange.head
@@ -187,7 +187,7 @@ class AsgiApp:
     def _over(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not tells_of_leaving(error) and self._server is not None:
+        if error is not None and not tells_of_leaving(error, exchange) and self._server is not None:
             self._server.failed(exchange, error)
 
 

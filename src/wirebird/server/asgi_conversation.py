@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import ConnectionLost, NetworkError
 from .asgi_messages import (
@@ -25,6 +25,10 @@ from .asgi_messages import (
     read_fields,
     read_start,
 )
+from .refusal import is_of_client
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
 
 __all__ = ["Carrier", "Conversation", "State", "tells_of_leaving"]
 
@@ -234,6 +238,10 @@ _EXPECTED: Final = {
 }
 
 
-def tells_of_leaving(error: BaseException) -> bool:
-    """Whether an application was told that its client has left, and passes it on: nothing to complain of."""
-    return any(isinstance(one, ConnectionLost) for one in (error, error.__cause__, error.__context__))
+def tells_of_leaving(error: BaseException, exchange: Exchange | None = None) -> bool:
+    """Whether an application was told that its client has left, and passes it on: nothing to complain of.
+
+    That somebody else has left, whose client the application itself is, is another matter where the `exchange` is known.
+    """
+    causes = [one for one in (error, error.__cause__, error.__context__) if isinstance(one, ConnectionLost)]
+    return any(exchange is None or is_of_client(one, exchange) for one in causes)

@@ -22,6 +22,7 @@ from ..models.message import RequestHead
 from ..net.incoming import PieceSupply
 from ..net.timeouts import NEVER
 from ..protocol.http1_events import END, End, Event, State
+from ..protocol.http1_heads import check_scheme
 from .driver import Driver
 from .exchange import Exchange
 from .host import Host, Phase
@@ -33,9 +34,7 @@ __all__ = ["ServerConnection"]
 
 # What may arrive behind a request while it is served, bytes: then reading stops.
 PIPELINE: Final = 65536
-
-# Requests that are answered in one turn of the loop.
-_TURN: Final = 64
+_TURN: Final = 64  # requests that are answered in one turn of the loop
 
 IDLE, SERVING, DRAINING, LINGERING, GONE = Phase
 _DONE: Final = State.DONE
@@ -84,8 +83,9 @@ class ServerConnection(PieceSupply, LingeringStream):
         host = self._host
         self.peer = peer_of(transport.get_extra_info("peername"))
         self.secure = transport.get_extra_info("sslcontext") is not None
+        self.parser.secure = self.secure or self._proxies is not None  # a proxy may have taken TLS off
         most = host.settings.max_connections
-        if most is not None and len(host.connections) >= most:
+        if most is not None and host.busy() >= most:
             self._turn_away()
             return
         host.connections.add(self)
@@ -113,8 +113,7 @@ class ServerConnection(PieceSupply, LingeringStream):
     def eof_received(self) -> bool:
         """The client will send no more; it may still read what it asked for, but for TLS, which knows no half-close."""
         self.ended = True
-        phase = self.phase
-        if phase >= DRAINING:
+        if self.phase >= DRAINING:
             self.close()
             return False
         exchange = self.exchange
@@ -212,6 +211,7 @@ class ServerConnection(PieceSupply, LingeringStream):
             elif not self._conclude(exchange, outcome):  # type: ignore[arg-type]
                 outcome = None  # whose traceback leads here
                 return
+            outcome = None
             if not parser.leftover:
                 parser.state = _HEAD  # as `proceed` does, where there is nothing yet
                 if self.paused:
@@ -236,6 +236,8 @@ class ServerConnection(PieceSupply, LingeringStream):
         """Find out who the client is behind a proxy; whether that can be told."""
         try:
             exchange.seen = self._proxies.look(self.peer, exchange.head)  # type: ignore[union-attr]
+            if exchange.scheme == "http":
+                check_scheme(exchange.head.target)
         except InvalidRequest as error:
             self.exchange = None
             self._break(error, exchange.head)
@@ -330,14 +332,14 @@ class ServerConnection(PieceSupply, LingeringStream):
             return
         if events:
             self._serve(events)
-        elif self.ended:
-            self.eof_received()
         else:
             self._await_head()
 
     def _await_head(self) -> None:
         """The next request is not here, or not all of its head."""
-        if size := self.parser.begun():
+        if self.ended:
+            self.eof_received()
+        elif size := self.parser.begun():
             self.head_goes_on(size)
         if self.paused:
             self.resume()
@@ -384,7 +386,7 @@ class ServerConnection(PieceSupply, LingeringStream):
                 return
             error = RuntimeError("the application cancelled itself")
         if fault is None:
-            if not is_of_client(error, self.peer):
+            if not is_of_client(error, exchange):
                 self._host.failed(exchange, error)
             elif not isinstance(error, ConnectionLost):
                 fault = error
@@ -437,19 +439,17 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.linger()
 
     def _fail_body(self, error: WirebirdError) -> None:
-        exchange = self.exchange
-        if exchange is not None and self.parser.state is not _DONE:
-            body = exchange.body
-            if not body.complete and body.error is None:
-                body.fail(error)
+        body = self.exchange.body if self.exchange is not None else None
+        if body is not None and not body.complete and body.error is None:
+            body.fail(error)
 
     # -- closing -------------------------------------------------------------------------------------------------------
 
     def may_go_on(self) -> bool:
         """Whether, as far as can be told when a response begins, another request may follow."""
-        if self._host.stopping or self._fault is not None:
-            return False
         parser = self.parser
+        if self._fault is not None or self._host.stopping:
+            return False
         if parser.state is _DONE:
             return not self.ended or bool(parser.leftover)
         unread = parser.left if parser.state is State.SIZED else 0

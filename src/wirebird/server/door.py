@@ -26,7 +26,11 @@ _PROGRAM: Final = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x
 
 
 def shut_door(sock: _socket.socket) -> bool:
-    """Keep newcomers away from a listening socket; whether that was possible.  It cannot be undone."""
+    """Keep newcomers away from a listening socket; whether that was possible.
+
+    It holds for whoever else has the socket, and for whoever listens on it later: it is not for one that was only lent, as by a
+    service manager that gives it to the next process.
+    """
     try:
         if sock.family == getattr(_socket, "AF_UNIX", None):
             path = sock.getsockname()

@@ -28,6 +28,9 @@ Done: TypeAlias = "Callable[[BaseException | None], None]"
 # What ends the loop, raised by a handler or not.
 _ENDS = (KeyboardInterrupt, SystemExit)
 
+# What the first step of a handler gives that is also its last.
+_ENDED = object()
+
 # A handler, its context, what it waits for, and whether its task was cancelled meanwhile.
 _Work: TypeAlias = "tuple[Coroutine[Any, Any, Any], Context, Any, bool]"
 
@@ -67,11 +70,12 @@ class Driver:
                 _leave(self.loop, inside)
             _enter(self.loop, task)
         try:
-            waited_for = context.run(handler.send, None)
-        except StopIteration:
-            if task.cancelling():
-                self._give_up(task)
-            return None
+            # Not `send`, at the end of which an exception is raised, and caught: as dear as a third of all this.
+            waited_for: Any = context.run(next, handler.__await__(), _ENDED)
+            if waited_for is _ENDED:
+                if task.cancelling():
+                    self._give_up(task)
+                return None
         except BaseException as error:
             if task.cancelling():
                 self._give_up(task)
@@ -83,6 +87,8 @@ class Driver:
                 _leave(self.loop, task)
                 if inside is not None:
                     _enter(self.loop, inside)
+        if getattr(waited_for, "_asyncio_future_blocking", False):
+            waited_for._asyncio_future_blocking = False  # or nobody else could wait for it until the task does
         cancelled = not self._begun and task.cancelling() > 0
         if cancelled:
             self._start()
@@ -123,8 +129,19 @@ class Driver:
             self._context = copy_context()
         self._begun = False
         self._rest = self.loop.create_future()
+        self.task = None
         task = self.task = self.loop.create_task(self._take_over())
+        task.add_done_callback(self._replace)
         return task
+
+    def _replace(self, task: asyncio.Task[None]) -> None:
+        """If it was cancelled before it began, by a handler that then took it back, another goes on."""
+        if self.task is task:
+            self.task = None
+            if self._work is not None:
+                self._work = *self._work[:3], True
+                self._start()
+                self._rest.set_result(None)
 
     def _give_up(self, task: asyncio.Task[None]) -> None:
         """A handler has cancelled its task, and is done: that was not meant for the next."""
@@ -136,7 +153,7 @@ class Driver:
     async def _take_over(self) -> None:
         """Rest until a handler waits, and go on with it."""
         me: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
-        if self.task is me:
+        if self.task is me or self.task is None:  # an eager task begins before anybody has it
             self._begun = True
         while True:
             cancelled = False
@@ -195,6 +212,8 @@ def _go_on(handler: Coroutine[Any, Any, Any], context: Context, waited_for: Any,
     """The steps of `handler` behind the first, each in its `context`; `cancelled` says that its task was, meanwhile."""
     if cancelled and waited_for is not None:
         cancelled = not waited_for.cancel()
+    if getattr(waited_for, "_asyncio_future_blocking", None) is False:
+        waited_for._asyncio_future_blocking = True  # as `await` had left it
     while True:
         try:
             if cancelled:
@@ -204,6 +223,7 @@ def _go_on(handler: Coroutine[Any, Any, Any], context: Context, waited_for: Any,
             try:
                 value = yield waited_for
             except BaseException as error:
+                waited_for = None  # which keeps the error, whose traceback leads here
                 waited_for = context.run(handler.throw, error)
             else:
                 waited_for = context.run(handler.send, value)

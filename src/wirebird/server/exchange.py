@@ -103,11 +103,11 @@ class Exchange:
     called if the client goes away meanwhile: `lost` says that it takes nothing any more.  `told()` is called if the server is
     closed meanwhile: a response without end should come to one.  `seen` is what trusted proxies say of the client, None if there
     are none.  If the handler may go on when its response is complete, `parted(exchange, task)` is set: it is called with the task
-    in which it does, and the connection waits for it no longer.
+    in which it does, and the connection waits for it no longer.  `raised(error)` is called with what an application raised that
+    answers for it itself.
     """
 
-    # No slots: most of these keep their first value in a small request, and so they cost it nothing.
-    begun = False
+    # No slots: these keep their first value in a small request, or are not looked at before they are set, and cost it nothing.
     finished = False
     upgraded = False
     status = 0
@@ -115,6 +115,7 @@ class Exchange:
     left: Callable[[bool], None] | None = None
     told: Callable[[], None] | None = None
     parted: Callable[[Exchange, asyncio.Task[None]], None] | None = None
+    raised: Callable[[Exception], None] | None = None
     seen: Seen | None = None
     websocket: WebSocket | None = None
     _body: Incoming | None = None
@@ -125,6 +126,7 @@ class Exchange:
         self.connection = connection
         self.head = head
         self.began = began
+        self.begun = False
         self.keep_alive = head.keep_alive
         self._whole = whole  # the body, if it is here already
 
@@ -338,8 +340,9 @@ class Exchange:
         await self.connection.send(head + data if head else data)
 
     def cancel(self) -> None:
-        """Cancel the handler where it waits."""
-        self.connection.cancel()
+        """Cancel the handler where it waits; not that of another exchange, which may have followed."""
+        if getattr(self.connection, "exchange", self) is self:
+            self.connection.cancel()
 
     # -- another protocol ----------------------------------------------------------------------------------------------
 

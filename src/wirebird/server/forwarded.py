@@ -37,6 +37,7 @@ _pair = re.compile(
 )
 _unescape = re.compile(rb"\\(.)").sub
 _authority = re.compile(r"(?:[A-Za-z0-9\-._~]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
+_zone = re.compile(r"[A-Za-z0-9._\-]+").fullmatch
 _hidden = re.compile(r"unknown|_[A-Za-z0-9._\-]+", re.IGNORECASE).fullmatch
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
@@ -232,7 +233,10 @@ def _node(text: str, *, bare: bool) -> str:
     found = node_v6(text) or node_v4(text)
     address = found[1] if found is not None else text if bare else ""
     try:
-        ip_address(address)
+        parsed = ip_address(address)
+        zone = getattr(parsed, "scope_id", None)
+        if zone is not None and not _zone(zone):  # which may be anything, to `ipaddress`
+            raise ValueError
     except ValueError:
         raise InvalidRequest("a forwarded address that is none") from None
     return text

@@ -55,6 +55,9 @@ class Host(Protocol):
     def refused(self, peer: str, error: ProtocolError) -> None:
         """Take note of something that was no request."""
 
+    def busy(self) -> int:
+        """How many connections count."""
+
     def crowded(self, peer: str) -> bool:
         """There are too many connections: whether there is still room to say so."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, Literal
 
 from ..errors import UsageError
@@ -48,6 +49,18 @@ class Lifespan:
         await self._started.wait()
         if self._failed is not None:
             raise ApplicationError(self._failed.message) from (self._failed.__cause__ or self._failed)
+
+    async def shutdown_behind(self, running: Collection[asyncio.Task[None]], grace: float) -> None:
+        """Wait for what is `running` of the application, cancel what takes longer than `grace`, and shut it down."""
+        try:
+            if running:
+                _, late = await asyncio.wait(running, timeout=grace)
+                for task in late:
+                    task.cancel()
+                if late:
+                    await asyncio.wait(late)
+        finally:
+            await self.shutdown()
 
     async def shutdown(self) -> None:
         """Shut the application down, if it was started here.  Raises `ApplicationError` if it says that it could not."""

@@ -155,8 +155,7 @@ class LingeringStream(PacedStream):
             self.close()
             return
         self.phase = LINGERING
-        if transport.can_write_eof():
-            transport.write_eof()
+        self.end_writing()
         self.resume()
         self.due(self._host.settings.linger_time)
         self.must_take_the_rest()

@@ -7,7 +7,7 @@ name of a class.  The text may hold bytes of the client's own, so it is never a 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..errors import (
     ConnectionLost,
@@ -19,6 +19,9 @@ from ..errors import (
     WebSocketError,
 )
 from ..models.message import RequestHead
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
 
 __all__ = ["NOBODY", "is_of_client", "refusal", "status_of", "too_large"]
 
@@ -54,11 +57,13 @@ def status_of(error: BaseException) -> int:
     return status if isinstance(status, int) else 400
 
 
-def is_of_client(error: BaseException, peer: str) -> bool:
-    """Whether an error that a handler raises is the fault of its client `peer`.
+def is_of_client(error: BaseException, exchange: Exchange) -> bool:
+    """Whether an error that a handler raises is the fault of its client, under whatever name: its own, or that of a proxy.
 
     What another peer did to the handler, which may be a client itself, is not.
     """
     if isinstance(error, InvalidRequest | LimitExceeded | ConnectionLost):
-        return error.peer in ("", peer)
-    return isinstance(error, IncompleteBody | ReadTimeout | WebSocketError | WebSocketClosed) and error.peer == peer
+        return error.peer in ("", exchange.connection.peer, exchange.peer)
+    if isinstance(error, IncompleteBody | ReadTimeout | WebSocketError | WebSocketClosed):
+        return error.peer in (exchange.connection.peer, exchange.peer)
+    return False

@@ -2,8 +2,8 @@
 
     raise SystemExit(serve(lambda: Server(app), [Place(port=8080)], workers=4))
 
-SIGTERM and SIGINT end it gracefully: see `Server.close`.  A second signal takes the grace away, a third kills.  Whatever way it
-took, the exit code is 0, unless it did not start.
+SIGTERM and SIGINT end it gracefully: see `Server.close`.  A second signal takes the grace away, and ends a start that takes
+long; a third kills.  Whatever way it took, the exit code is 0, unless it did not start.
 
 With several workers, this process listens and starts the others (`server/workers.py`), which inherit the sockets: a request that
 the kernel has accepted belongs to all of them, and none is lost when a worker ends or dies.
@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from errno import ECONNREFUSED
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
@@ -59,8 +60,29 @@ class Place:
     ssl: _ssl.SSLContext | None = None
     reuse_port: bool = False
 
+    def __str__(self) -> str:
+        if self.sock is not None:
+            return "the socket that was given"
+        return f"port {self.port} of {self.host or 'this machine'}" if self.path is None else fspath(self.path)
+
     def bind(self) -> list[_socket.socket]:
-        """The sockets, listening.  Raises `OSError` for what the system does not grant."""
+        """The sockets, listening.  Raises `OSError` for what the system does not grant; its `filename` says where."""
+        try:
+            return self._bind()
+        except OSError as error:
+            if error.errno is not None:  # else it is all words, which would not be shown any more
+                error.filename = str(self)
+            raise
+        except UnicodeError:  # of the codec for names of hosts
+            raise _socket.gaierror(_socket.EAI_NONAME, "this cannot be a name", str(self)) from None
+
+    def close(self, sock: _socket.socket) -> None:
+        """Close a socket of `bind`; the path of a Unix socket goes with it."""
+        if self.path is not None and sock.fileno() >= 0:  # else the door was shut, and the path may be that of the next by now
+            Path(fspath(self.path)).unlink(missing_ok=True)
+        sock.close()
+
+    def _bind(self) -> list[_socket.socket]:
         if self.sock is not None:
             self.sock.listen(BACKLOG)
             return [self.sock]
@@ -95,7 +117,8 @@ def _bind_unix(path: Path) -> _socket.socket:
     try:
         if path.is_socket():
             with _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM) as probe:
-                if probe.connect_ex(str(path)):
+                probe.setblocking(False)  # whose queue is full listens, too
+                if probe.connect_ex(str(path)) == ECONNREFUSED:
                     path.unlink()
         sock.bind(str(path))
         sock.listen(BACKLOG)
@@ -133,14 +156,17 @@ def serve(
     _raise_open_files()
     with ExitStack() as opened:
         bound: list[tuple[_socket.socket, _ssl.SSLContext | None]] = []
+        doors: list[_socket.socket] = []
         for place in chosen:
             for sock in place.bind():
-                opened.callback(_close, sock, place)
+                opened.callback(place.close, sock)
                 bound.append((sock, place.ssl))
+                if place.sock is None:
+                    doors.append(sock)
 
         def work(stop: Callable[[Callable[[bool], None]], None] | None, begun: Callable[[], None] | None) -> None:
             with asyncio.Runner(loop_factory=loop_factory) as runner:
-                runner.run(run(make(), bound, grace=grace, stop=stop, begun=begun))
+                runner.run(run(make(), bound, grace=grace, stop=stop, begun=begun, doors=() if stop is not None else doors))
 
         names = [sock.getsockname() for sock, _ in bound]
         if workers > 1:
@@ -149,7 +175,7 @@ def serve(
             closing = opened.pop_all()
 
             def close() -> None:
-                for sock, _ in bound:
+                for sock in doors:
                     shut_door(sock)  # which is that of the workers
                 closing.close()  # nobody accepts from these
 
@@ -169,12 +195,6 @@ def _raise_open_files() -> None:
         pass  # then it is as it is
 
 
-def _close(sock: _socket.socket, place: Place) -> None:
-    sock.close()
-    if place.path is not None:
-        Path(fspath(place.path)).unlink(missing_ok=True)
-
-
 async def run(
     server: Server,
     bound: Iterable[tuple[_socket.socket, _ssl.SSLContext | None]],
@@ -182,11 +202,13 @@ async def run(
     grace: float = 30.0,
     stop: Callable[[Callable[[bool], None]], None] | None = None,
     begun: Callable[[], None] | None = None,
+    doors: Sequence[_socket.socket] = (),
 ) -> None:
     """Serve on sockets that listen already, until a signal comes, and end in good order.  The sockets are closed then.
 
     stop   has the end come from somewhere else than signals: called with a function that takes whether to end at once
     begun  called when it listens
+    doors  the sockets that nobody else listens on, now or later: newcomers are kept away from them in the end
     """
     loop = asyncio.get_running_loop()
     wanted: asyncio.Future[None] = loop.create_future()
@@ -212,21 +234,38 @@ async def run(
     places = list(bound)
     try:
         try:
-            for sock, context in places:
-                await server.listen(sock=sock, ssl=context, backlog=BACKLOG)
-            if begun is not None:
+            await _listen(server, places, hurried)
+            if begun is not None and not hurried.done():
                 begun()
             await wanted
-            if stop is None:
-                for sock, _ in places:
-                    shut_door(sock)
-                await asyncio.wait([hurried], timeout=_IN_THE_DOOR)
         finally:
+            for sock in doors:
+                shut_door(sock)
+            if doors and wanted.done():
+                await asyncio.wait([hurried], timeout=_IN_THE_DOOR)
             await _end(server, grace, hurried)
     finally:
         if stop is None:
             for number in numbers:
                 loop.remove_signal_handler(number)
+
+
+async def _listen(server: Server, places: list[tuple[_socket.socket, Any]], hurried: asyncio.Future[None]) -> None:
+    """Start, which may take the application as long as it likes, but no longer than until it has to end at once."""
+
+    async def listen() -> None:
+        for sock, context in places:
+            await server.listen(sock=sock, ssl=context, backlog=BACKLOG)
+
+    listening = asyncio.ensure_future(listen())
+    try:
+        await asyncio.wait([listening, hurried], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not listening.done():
+            listening.cancel()
+            await asyncio.wait([listening], timeout=_AT_ONCE)
+    if listening.done() and not listening.cancelled():
+        listening.result()
 
 
 async def _end(server: Server, grace: float, hurried: asyncio.Future[None]) -> None:

@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol
 
 from .._version import VERSION
 from ..errors import ProtocolError, UsageError
+from ..models.headers import encode_fields
 from ..net.timeouts import Watch
 from .connection import ServerConnection
 from .exchange import Exchange
@@ -41,6 +42,9 @@ _UNHURRIED: Final = 86400.0
 
 # Above `max_connections`, as many more are told so before they are closed; those beyond are not.
 _TOLD: Final = 1024
+
+# How many asyncio accepts in one turn.  It would try `backlog` times, and where no file can be opened any more, log each try.
+_ACCEPTED: Final = 16
 
 # How many that wait in the kernel are accepted when the server is closed.
 _LAST: Final = 4096
@@ -107,7 +111,7 @@ class Server:
         self.done = on_done
         self.watch: Watch
         self.serve = app.serve
-        self._name = b"Server: %b\r\n" % name.encode("ascii") if name else b""
+        self._name = encode_fields([("Server", name)], "name") if name else b""
         self._on_error = on_error or _log_error
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[asyncio.Server] = []
@@ -121,6 +125,7 @@ class Server:
         self._stamp = b""
         self._stamp_timer: asyncio.TimerHandle | None = None
         self._started = False
+        self._starting: asyncio.Future[None] | None = None  # while it does
 
     def __repr__(self) -> str:
         doing = "stopping" if self.stopping else "listening" if self._listeners else "not listening"
@@ -130,7 +135,10 @@ class Server:
 
     def failed(self, exchange: Exchange, error: BaseException) -> None:
         """The application has raised."""
-        self._on_error(exchange, error)
+        try:
+            self._on_error(exchange, error)
+        except Exception as fault:
+            _log.error("on_error has raised %s", type(fault).__name__, exc_info=fault)
 
     def stamp(self) -> bytes:
         """The lines of Date and Server, made once a second."""
@@ -155,7 +163,11 @@ class Server:
         if not self._is_crowded:
             self._is_crowded = True
             _log.warning("there are %d connections, as many as are allowed: %s is turned away, and so are others", most, peer)
-        return len(self.connections) < most + _TOLD
+        return self.busy() < most + _TOLD
+
+    def busy(self) -> int:
+        """How many connections there are, and handlers whose client has left: it would not do to have those without end."""
+        return len(self.connections) + max(0, len(self.orphans) - len(self.upgraded))
 
     def settle(self) -> None:
         """Something has come to its end, while the server is stopping."""
@@ -172,13 +184,17 @@ class Server:
 
     async def start(self) -> None:
         """Start the application, if it is not; `listen` does so too.  Raises what that raises."""
-        if not self._started:
+        while self._starting is not None:  # by somebody else, who may fail
+            await asyncio.wait([self._starting])
+        if self._started:
+            return
+        starting = self._starting = asyncio.get_running_loop().create_future()
+        try:
+            await self.app.startup(self)
             self._started = True
-            try:
-                await self.app.startup(self)
-            except BaseException:
-                self._started = False
-                raise
+        finally:
+            self._starting = None
+            starting.set_result(None)
 
     async def listen(
         self,
@@ -207,17 +223,22 @@ class Server:
                 "ssl_handshake_timeout": self.settings.header_timeout or 60.0,
                 "ssl_shutdown_timeout": _UNHURRIED,
             }
-        if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not isinstance(loop, asyncio.BaseEventLoop):
+        is_asyncio = isinstance(loop, asyncio.BaseEventLoop)
+        tries = min(backlog, _ACCEPTED) if is_asyncio and sys.platform != "win32" else backlog
+        if sock is not None and sock.family == getattr(_socket, "AF_UNIX", None) and not is_asyncio:
             listener = await self._listen_unix(loop, sock, backlog, tls)
         elif sock is not None:  # asyncio's other method would remove the path, which may be that of other processes too
-            listener = await loop.create_server(self._accept, sock=sock, backlog=backlog, **tls)
+            listener = await loop.create_server(self._accept, sock=sock, backlog=tries, **tls)
         elif path is not None:
-            listener = await loop.create_unix_server(self._accept, fspath(path), backlog=backlog, **tls)
+            listener = await loop.create_unix_server(self._accept, fspath(path), backlog=tries, **tls)
             self._paths.append(fspath(path))
         else:
-            listener = await loop.create_server(self._accept, host, port, backlog=backlog, reuse_port=reuse_port or None, **tls)
+            listener = await loop.create_server(self._accept, host, port, backlog=tries, reuse_port=reuse_port or None, **tls)
         self._listeners.append(listener)
         self._tls[listener] = tls
+        for one in listener.sockets if tries < backlog else ():
+            with _socket.socket(fileno=dup(one.fileno())) as twin:
+                twin.listen(backlog)
         return [one.getsockname() for one in listener.sockets]
 
     def connection(self) -> ServerConnection:
@@ -243,7 +264,7 @@ class Server:
 
     def _accept(self) -> ServerConnection:
         loop: asyncio.AbstractEventLoop = self._loop  # type: ignore[assignment]
-        if self._is_crowded and len(self.connections) < (self.settings.max_connections or 0):
+        if self._is_crowded and self.busy() < (self.settings.max_connections or 0):
             self._is_crowded = False
         return ServerConnection(loop, self)
 
@@ -267,6 +288,7 @@ class Server:
         self.stopping = True
         late: list[asyncio.Task[Any]] = []
         try:
+            self._unlink()  # now: in the end, the paths may be those of another server
             for listener in listeners:
                 late += self._stop_listening(listener)
             self._tell_of_the_end()
@@ -322,7 +344,10 @@ class Server:
         for _ in range(3):
             await asyncio.sleep(0)  # what has arrived is read: who is idle is known only then
         for connection in list(self.connections):
-            connection.stop()
+            try:
+                connection.stop()
+            except Exception as fault:  # of whoever wanted to be told
+                _log.error("an exchange that was told of the end has raised %s", type(fault).__name__, exc_info=fault)
         closing = [asyncio.ensure_future(one.close(1001, "the server is going away")) for one in list(self.upgraded)]
         settled = self._settled = asyncio.get_running_loop().create_future()
         self.settle()
@@ -380,7 +405,6 @@ class Server:
         if self._stamp_timer is not None:
             self._stamp_timer.cancel()
             self._forget_stamp()
-        self._unlink()
         for _ in range(2):
             await asyncio.sleep(0)  # a handshake that was broken off closes its socket in a turn of its own
 

@@ -30,7 +30,8 @@ class Settings:
     drain_size            how much of a body that nobody read is received, so that the connection can be used again, 256 KiB
     drain_time            and for how long, 1
     linger_time           how long a client may take to read the last answer before the connection is closed, 1
-    max_connections       open at once, WebSockets not counted, 20,000; those beyond are answered 503
+    max_connections       open at once, WebSockets not counted, but handlers whose client has left, 20,000; those beyond are
+                          answered 503
     max_websockets        open at once, 10,000; else 503 in place of the handshake
     cancel_on_disconnect  cancel the handler whose client has left, False
     limits                of heads: `Limits`
@@ -58,6 +59,8 @@ class Settings:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
+            if value is None and one.default is not None and "None" not in str(one.type):
+                raise UsageError(f"{one.name} must not be None", argument=one.name)
             if one.name.endswith(("timeout", "time", "grace")) and value is not None:
                 check_number(one.name, value, "None or seconds")
             elif one.name.endswith("size") and value is not None:
@@ -66,5 +69,9 @@ class Settings:
                 check_count(one.name, value, 1, "None or a number")
         if self.min_rate is not None:
             check_number("min_rate", self.min_rate, "None or bytes a second", above=True)
+        if not isinstance(self.cancel_on_disconnect, bool):
+            raise UsageError("cancel_on_disconnect must be True or False", argument="cancel_on_disconnect")
+        if self.proxies is not None and not callable(getattr(self.proxies, "look", None)):
+            raise UsageError(f"proxies must be None or TrustedProxies, not {self.proxies!r}", argument="proxies")
         if not isinstance(self.limits, Limits):
             raise UsageError(f"limits must be Limits, not {self.limits!r}", argument="limits")

@@ -128,8 +128,13 @@ class Workers:
                 _log.warning("%r does not end, and is killed", worker)
                 os.kill(worker.pid, signal.SIGKILL)
         for number in [number for number, due in self._due.items() if due <= now and not self._asked]:
-            del self._due[number]
-            self._start(number)
+            try:
+                self._start(number)
+            except OSError as error:  # there are too many processes, or open files, for now
+                self._due[number] = now + self._pause(number)
+                _log.error("worker %d cannot be replaced yet: %s", number, error)
+            else:
+                del self._due[number]
 
     def _patience(self) -> float | None:
         """Seconds until something is due, None for never."""
@@ -170,17 +175,32 @@ class Workers:
                 self._failed = True
                 self._end()
                 continue
-            pause = 0.0 if lived >= _WELL else min(_LONGEST_PAUSE, 2 * self._pauses.get(worker.number, 0.0) or 0.1)
-            self._pauses[worker.number] = pause
+            if lived >= _WELL:
+                self._pauses[worker.number] = pause = 0.0
+            else:
+                pause = self._pause(worker.number)
             self._due[worker.number] = monotonic() + pause
             _log.error("%r has died (exit code %d), and is replaced", worker, code)
 
+    def _pause(self, number: int) -> float:
+        """How long the replacement is waited for: longer each time."""
+        pause = self._pauses[number] = min(_LONGEST_PAUSE, 2 * self._pauses.get(number, 0.0) or 0.1)
+        return pause
+
     def _start(self, number: int) -> None:
         ours, theirs = _socket.socketpair()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
+        _flush()  # or the child would write it once more
+        # Until the child is on its own, it would take a signal for its parent's, and write to the parent's wake-up socket.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            ours.close()
+            theirs.close()
+            raise
         if pid:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
             ours.setblocking(False)
             worker = self._workers[number] = Worker(number, pid, ours)
@@ -193,6 +213,7 @@ class Workers:
             for one in _SIGNALS:
                 signal.signal(one, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             self._selector.close()
             self._waker.close()
             ours.close()
@@ -205,10 +226,9 @@ class Workers:
         except BaseException:
             traceback.print_exc()
         finally:
-            logging.shutdown()
             try:
-                sys.stdout.flush()
-                sys.stderr.flush()
+                logging.shutdown()
+                _flush()
             finally:
                 os._exit(code)
 
@@ -229,6 +249,15 @@ class Workers:
             loop.add_reader(link, heard)
 
         self._work(listen_for_the_end, lambda: _tell_ready(link))
+
+
+def _flush() -> None:
+    """Write out what was printed, if there is anybody to read it, or anything to print to."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
 
 
 def _tell_ready(link: _socket.socket) -> None:

@@ -170,15 +170,7 @@ class ASGITransport:
         for task in running:
             self._running[task].leave()
             self._running[task].give_up()
-        try:
-            if running:
-                _, late = await asyncio.wait(running, timeout=CLOSE_TIME)
-                for task in late:
-                    task.cancel()
-                if late:
-                    await asyncio.wait(late)
-        finally:
-            await self._lifespan.shutdown()
+        await self._lifespan.shutdown_behind(running, CLOSE_TIME)
         if self._untold:
             raise self._untold.pop(0)
 

@@ -178,6 +178,7 @@ class Application(MutableMapping[Any, Any]):
         """Answer one request."""
         request = Request(exchange)
         request.app = self
+        response: StreamResponse | None
         try:
             try:
                 match = self._find(request)
@@ -185,19 +186,23 @@ class Application(MutableMapping[Any, Any]):
                 request.app = match.apps[-1]
                 response = await match.handler(request)
             except HTTPException as error:
-                response = error
+                response = error.with_traceback(None)  # one that is raised again and again would collect them
             except InvalidRequest as error:
                 response = HTTPSystemError.for_status(error.status, error.message)
-            if type(response) is not Response and not isinstance(response, StreamResponse):
-                raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
-            await response.deliver(request)
+            if type(response) is not Response:
+                if not isinstance(response, StreamResponse):
+                    raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
+                await response.deliver(request)
+            elif not response.deliver_at_once(request):
+                await response.deliver(request)
         except Exception as error:
-            if self.debug and not is_of_client(error, exchange.peer):
+            if self.debug and not is_of_client(error, exchange):
                 from .error_page import answer_failure
 
                 await answer_failure(request, error)
             raise  # to be logged, and answered if it was not
         finally:
+            response = None  # what an exception came of has a traceback, which leads here
             if request.form is not None:
                 await request.form.close()
 

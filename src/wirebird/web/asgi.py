@@ -108,7 +108,8 @@ async def _serve(app: Application, scope: Scope, receive: Receive, send: Send) -
             if not channel.forgive_cancellation():
                 raise
         except Exception as error:
-            await _fail(exchange, error)
+            if not await _answer_failure(exchange, error):
+                raise
         await exchange.flush()
         if not exchange.finished and not channel.gone and not failed:
             raise RuntimeError("the request was served without a whole response")
@@ -116,21 +117,22 @@ async def _serve(app: Application, scope: Scope, receive: Receive, send: Send) -
         await channel.end(failed)
 
 
-async def _fail(exchange: AsgiExchange, error: Exception) -> None:
-    """The application has raised.  What is its client's fault is answered here, and all else by the server."""
-    if exchange.connection.gone and tells_of_leaving(error):
-        return
-    if not is_of_client(error, exchange.peer):
+async def _answer_failure(exchange: AsgiExchange, error: Exception) -> bool:
+    """The application has raised.  Answer what is its client's fault; False for what is the server's to answer."""
+    if exchange.connection.gone and tells_of_leaving(error, exchange):
+        return True
+    if not is_of_client(error, exchange):
         if exchange.finished:
             await exchange.flush()  # it was answered all the same, with a page that shows what went wrong
-        raise error
+        return False
     if exchange.websocket is not None:
-        return  # it has broken
+        return True  # it has broken
     if isinstance(error, ConnectionLost) or not exchange.is_unsent():
-        raise error
+        return False
     status = status_of(error)
     exchange.restart()
     exchange.respond(status, *refusal(status, getattr(error, "message", "")))
+    return True
 
 
 def request_head(scope: Scope) -> RequestHead:

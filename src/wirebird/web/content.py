@@ -24,6 +24,7 @@ __all__ = ["Content", "collect", "decode_text", "refusal"]
 
 def refusal(error: ProtocolError) -> HTTPException:
     """The answer to a body that is not as it has to be."""
+    error.with_traceback(None)  # which leads to the reader, which keeps the error
     if isinstance(error, LimitExceeded):
         if error.status == 413 or error.limit == "max_body_size":
             return HTTPRequestEntityTooLarge(error.maximum, error.maximum + 1, text=f"413: {error.message}")

@@ -215,8 +215,9 @@ class EventStreamResponse(StreamResponse):
 
     def _on_told(self) -> None:
         """The server is being closed."""
-        self._request.exchange.cut_short()  # type: ignore[union-attr]
-        self._leave()
+        if not self._request.exchange.finished:  # type: ignore[union-attr]  # else its end is on the way
+            self._request.exchange.cut_short()  # type: ignore[union-attr]
+            self._leave()
 
     def _leave(self) -> None:
         self._stop()

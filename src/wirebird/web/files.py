@@ -141,7 +141,6 @@ class FileResponse(StreamResponse):
         if self.prepared:
             return
         self._request = request
-        request.response = self
         try:
             file = self._opened or await self._open(request)
         except OSError as error:

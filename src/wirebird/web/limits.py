@@ -20,8 +20,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..models.bucket import Bucket
-from ..models.numbers import check_count, check_number
+from ..models.bucket import Bucket, check_rate
+from ..models.numbers import check_count
 from .exceptions import HTTPTooManyRequests
 
 if TYPE_CHECKING:
@@ -87,25 +87,16 @@ class RateLimit:
         max_clients: int = 10_000,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        if rate is None and concurrency is None:
-            raise UsageError("rate or concurrency must be given, or nothing is limited", argument="rate")
-        if rate is not None:
-            check_number("rate", rate, "a number of requests", above=True)
-        check_number("per", per, "seconds", above=True)
-        for name, value in (("burst", burst), ("concurrency", concurrency)):
-            if value is not None:
-                check_count(name, value, 1)
+        self._interval, self.burst = check_rate(rate, per, burst, concurrency)
         check_count("max_clients", max_clients, 1)
         if not callable(by):
             raise UsageError(f"by must be a function of a request, not {by!r}", argument="by")
         self.rate = rate
         self.per = per
-        self.burst = burst if burst is not None else max(1, int(rate or 1))
         self.concurrency = concurrency
         self.by = by
         self.max_clients = max_clients
         self._clock = clock
-        self._interval = per / rate if rate is not None else 0.0
         self._clients: OrderedDict[str, _Client] = OrderedDict()  # the one that was silent for the longest time first
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol, Self
 
 from ..errors import BodyConsumed, DecodingError, InvalidMultipart, LimitExceeded, ProtocolError
+from ..models.charset import media_type_of
 from ..models.headers import HttpHeaders
 from ..net.part_feed import PartContent, PartFeed
 from ..protocol.content_disposition import Disposition, read_disposition
@@ -86,7 +87,7 @@ class Part(ByteStream):
     @property
     def content_type(self) -> str:
         """The media type, in lower case; if it says none, `application/octet-stream` of a file and else `text/plain`."""
-        kind = self.headers.get("content-type", "").partition(";")[0].strip(" \t").lower()
+        kind = media_type_of(self.headers.get("content-type", ""))
         return kind or ("text/plain" if self.filename is None else "application/octet-stream")
 
     @property

@@ -15,12 +15,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import stat
 from hashlib import blake2b
 from time import time
 from typing import Final
 
 from ..protocol.negotiation import choose_coding
+from ..server.regular_file import NO_LINK, NotAFile, close_behind, open_regular, read_at
 
 __all__ = ["SMALL", "FileChanged", "NotAFile", "OpenedFile", "open_file", "open_in_thread", "status_of"]
 
@@ -39,14 +39,6 @@ _YEAR_ONE: Final = -62_135_596_800
 # The best first: these were made once, whatever that took.
 _SIBLINGS: Final = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 
-# Not to wait for the other end of a pipe that somebody has put there; Windows would translate line ends.
-_FLAGS: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
-
-
-class NotAFile(OSError):
-    """A folder, a device, a pipe."""
-
 
 class FileChanged(OSError):
     """The file is not any more what was promised of it: too short, or other bytes."""
@@ -59,10 +51,10 @@ class OpenedFile:
     __slots__ = ("_end", "_fd", "_mtime", "_reading", "coding", "data", "etag", "modified", "path", "size", "varies")
 
     def __init__(self, path: str, fd: int, facts: os.stat_result, clock: float) -> None:
-        self._fd = -1
+        self._fd = fd  # from here on it is closed with this
+        self._reading: asyncio.Future[bytes] | None = None
         self._end = b""
         self._mtime = facts.st_mtime_ns
-        self._reading: asyncio.Future[bytes] | None = None
         self.coding: str | None = "identity"
         self.data: bytes | None = None
         self.path = path
@@ -74,7 +66,6 @@ class OpenedFile:
         self.etag: str | None = tag if settled else f"W/{tag}"
         # RFC 9110 8.8.2.1: never later than the Date of the answer.
         self.modified: int | None = max(int(min(facts.st_mtime, clock) // 1), _YEAR_ONE)
-        self._fd = fd
 
     def __repr__(self) -> str:
         return f"<OpenedFile {self.path} {self.size} bytes{'' if self._fd >= 0 else ', closed'}>"
@@ -88,9 +79,9 @@ class OpenedFile:
 
     def read_here(self) -> None:
         """Read all of it; blocks.  One that is being changed meanwhile has no name for its state."""
-        data = _read(self._fd, 0, self.size + 1)
+        data = read_at(self._fd, 0, self.size + 1)
         if len(data) > self.size:
-            data = _read(self._fd, 0, SMALL + 1)
+            data = read_at(self._fd, 0, SMALL + 1)
             if len(data) > SMALL:
                 raise self._changed()
         if len(data) != self.size or self._has_changed(os.fstat(self._fd)):
@@ -117,7 +108,7 @@ class OpenedFile:
         return await asyncio.shield(reading)
 
     def _read_and_look(self, offset: int, count: int, last: bool) -> bytes:
-        data = _read(self._fd, offset, count)
+        data = read_at(self._fd, offset, count)
         if last and (len(data) < count or self._is_other()):
             raise self._changed()
         return data
@@ -131,7 +122,7 @@ class OpenedFile:
 
     def _read_end(self) -> bytes:
         at = max(self.size - _END, 0)
-        return _read(self._fd, at, self.size - at)
+        return read_at(self._fd, at, self.size - at)
 
     def _has_changed(self, facts: os.stat_result) -> bool:
         return facts.st_size != self.size or facts.st_mtime_ns != self._mtime
@@ -142,12 +133,8 @@ class OpenedFile:
     def close(self) -> None:
         """Close it; idempotent.  What a thread is reading is read first."""
         fd, self._fd = self._fd, -1
-        if fd < 0:
-            return
-        if self._reading is not None and not self._reading.done():
-            self._reading.add_done_callback(lambda _: os.close(fd))
-        else:
-            os.close(fd)
+        if fd >= 0:
+            close_behind(self._reading, fd)
 
 
 _STATUS: Final = {
@@ -170,7 +157,7 @@ def open_file(path: str, accept: list[str] | None, *, follow: bool = True) -> Op
     clock = time()
     opened: OpenedFile | None = None
     try:
-        opened = _open(path, clock, 0 if follow else _NO_LINK)
+        opened = _open(path, clock, 0 if follow else NO_LINK)
     except FileNotFoundError:
         if accept is None or (opened := _best(path, None, accept, clock)) is None:
             raise
@@ -197,6 +184,8 @@ async def open_in_thread(path: str, accept: list[str] | None) -> OpenedFile:
     except asyncio.CancelledError:
         opening.add_done_callback(_close_unwanted)
         raise
+    finally:
+        del opening  # which keeps what it raised, whose traceback leads here
 
 
 def _close_unwanted(opening: asyncio.Future[OpenedFile]) -> None:
@@ -205,15 +194,8 @@ def _close_unwanted(opening: asyncio.Future[OpenedFile]) -> None:
 
 
 def _open(path: str, clock: float, flags: int) -> OpenedFile:
-    fd = os.open(path, _FLAGS | flags)
-    try:
-        facts = os.fstat(fd)
-        if not stat.S_ISREG(facts.st_mode):
-            raise NotAFile(errno.EISDIR, "not a regular file", path)
-        return OpenedFile(path, fd, facts, clock)
-    except BaseException:
-        os.close(fd)
-        raise
+    fd, facts = open_regular(path, flags)
+    return OpenedFile(path, fd, facts, clock)
 
 
 def _best(path: str, plain: OpenedFile | None, accept: list[str], clock: float) -> OpenedFile | None:
@@ -221,7 +203,7 @@ def _best(path: str, plain: OpenedFile | None, accept: list[str], clock: float) 
     offered: dict[str, OpenedFile] = {}
     for coding, ending in _SIBLINGS.items():
         try:
-            sibling = _open(path + ending, clock, _NO_LINK)
+            sibling = _open(path + ending, clock, NO_LINK)
         except (OSError, ValueError):
             continue
         if plain is not None and (sibling.modified or 0) < (plain.modified or 0):
@@ -237,20 +219,3 @@ def _best(path: str, plain: OpenedFile | None, accept: list[str], clock: float) 
         if other is not None and other is not best:
             other.close()
     return best
-
-
-def _read(fd: int, offset: int, count: int) -> bytes:
-    """`count` bytes from there, fewer only at the end of the file."""
-    pieces = []
-    while count:
-        if hasattr(os, "pread"):
-            piece = os.pread(fd, count, offset)
-        else:
-            os.lseek(fd, offset, os.SEEK_SET)
-            piece = os.read(fd, count)
-        if not piece:
-            break
-        pieces.append(piece)
-        offset += len(piece)
-        count -= len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json as _json
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from multidict import MultiDictProxy
 from yarl import URL
 
 from ..errors import BodyConsumed, InvalidRequest, LimitExceeded
+from ..models.charset import charset_of, media_type_of
 from ..models.headers import HttpHeaders
 from ..models.message import RequestHead
 from ..models.url import destination
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Request"]
 
-_charset = re.compile(r';[ \t]*charset=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE).search
+# The usual methods as text.
+_METHODS: Final = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 
 class Request(Keeping):
@@ -55,7 +57,6 @@ class Request(Keeping):
         "match_info",
         "max_body_size",
         "method",
-        "response",
     )
 
     app: Application
@@ -69,9 +70,9 @@ class Request(Keeping):
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.head: RequestHead = exchange.head
-        self.method = self.head.method.decode()
+        method = self.head.method
+        self.method = _METHODS.get(method) or method.decode()
         self.max_body_size: int | None = None  # of `read`, `text`, `json` and `post`; None for the application's
-        self.response: Any = None  # the one that was prepared for it
         self.form: FormData | None = None  # what `post` has read
         self._kept = None
         self._body: bytes | None = None
@@ -191,14 +192,12 @@ class Request(Keeping):
     @property
     def content_type(self) -> str:
         """The media type of the body, in lower case; `application/octet-stream` if the client did not say."""
-        value = self.headers.get("content-type", "")
-        return value.partition(";")[0].strip(" \t").lower() or "application/octet-stream"
+        return media_type_of(self.headers.get("content-type", "")) or "application/octet-stream"
 
     @property
     def charset(self) -> str | None:
         """The `charset` parameter of Content-Type."""
-        found = _charset(self.headers.get("content-type", ""))
-        return (found[1] or found[2] or None) if found else None
+        return charset_of(self.headers.get("content-type", ""))
 
     @property
     def content_length(self) -> int | None:

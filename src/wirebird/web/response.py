@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidHeader, UsageError
-from ..models.charset import codec_name
+from ..models.charset import charset_of, codec_name, media_type_of
 from ..models.headers import HeadersLike, HttpHeaders, check_value, encode_fields
 from ..protocol.http1 import response_line
 from ..protocol.http1_heads import parse_response_head
@@ -50,18 +50,19 @@ class StreamResponse(Keeping):
     kept to; else the body is chunked, or ends with the connection for a client of HTTP/1.0.  Raises `UsageError`.
     """
 
+    # What most responses never look at, or set when they are sent.
     coding: Compression | None = None  # how it is to be compressed, if it is
+    eof_sent = False
     stamp: bytes | None = None  # the lines of Date and Server, None for the server's
     _encoder: Encoder | None = None
+    _kept: dict[str, Any] | None = None
+    _length: int | None = None
+    _request: Request | None = None
 
     def __init__(self, *, status: int = 200, reason: str | None = None, headers: HeadersLike | None = None) -> None:
         self._headers = HttpHeaders(headers) if headers is not None else None
         self._cookies: ResponseCookies | None = None
-        self._kept: dict[str, Any] | None = None
-        self._request: Request | None = None
-        self._length: int | None = None
         self.prepared = False
-        self.eof_sent = False
         self.set_status(status, reason)
 
     def __repr__(self) -> str:
@@ -96,7 +97,7 @@ class StreamResponse(Keeping):
     @property
     def content_type(self) -> str:
         """The media type; `application/octet-stream` if none was set."""
-        return self.headers.get("content-type", "").partition(";")[0].strip(" \t").lower() or "application/octet-stream"
+        return media_type_of(self.headers.get("content-type", "")) or "application/octet-stream"
 
     @content_type.setter
     def content_type(self, value: str) -> None:
@@ -106,11 +107,7 @@ class StreamResponse(Keeping):
     @property
     def charset(self) -> str | None:
         """The `charset` parameter of Content-Type."""
-        for part in self.headers.get("content-type", "").split(";")[1:]:
-            name, _, value = part.partition("=")
-            if name.strip(" \t").lower() == "charset":
-                return value.strip(' \t"') or None
-        return None
+        return charset_of(self.headers.get("content-type", ""))
 
     @charset.setter
     def charset(self, value: str | None) -> None:
@@ -178,7 +175,6 @@ class StreamResponse(Keeping):
         if self.prepared:
             return
         self._request = request
-        request.response = self
         await request.app.prepare_response(request, self)
         await self._start(request, self._length)
         await request.exchange.announce()
@@ -214,10 +210,10 @@ class StreamResponse(Keeping):
         """
         if not isinstance(data, bytes | bytearray | memoryview):
             raise UsageError(f"data must be bytes, not {type(data).__name__}", argument="data")
-        if self._request is None or not self.prepared:
-            raise RuntimeError("write comes after prepare")
         if self.eof_sent:
             raise RuntimeError("the response has ended")
+        if self._request is None or not self.prepared:
+            raise RuntimeError("write comes after prepare")
         data = bytes(data)
         if data and self._encoder is not None:
             from ..net.encoding import encode
@@ -284,13 +280,8 @@ class Response(StreamResponse):
         content_type: str | None = None,
         charset: str | None = None,
     ) -> None:
-        self._headers = None
-        self._cookies = None
-        self._kept = None
-        self._request = None
-        self._length = None
+        self._headers = self._cookies = self.coding = None
         self.prepared = False
-        self.eof_sent = False
         if status == 200 and reason is None:
             self._status = 200
             self.reason = "OK"
@@ -373,26 +364,37 @@ class Response(StreamResponse):
         if not self.prepared:
             await self.deliver(request)
 
+    def deliver_at_once(self, request: Request) -> bool:
+        """Send it if there is nothing unusual about it, and nobody to be told first; whether it was sent."""
+        if (
+            self.prepared
+            or self._headers is not None
+            or self._cookies is not None
+            or self.coding is not None
+            or self._status in _EMPTY
+            or request.app.prepares
+        ):
+            return False
+        self.prepared = self.eof_sent = True
+        body = self._body
+        head = _plain_head(self._status, self.reason, self._type, self._charset, not body)
+        request.exchange.respond(self._status, head, body)
+        return True
+
     async def deliver(self, request: Request) -> None:
         """Send it: in one write, unless something about it is unusual."""
         if self.prepared:
             if not self.eof_sent:
                 await self.write_eof()
             return
+        if self.deliver_at_once(request):
+            return
         self._request = request
-        request.response = self
-        app = request.app
-        if app.prepares:
-            await app.prepare_response(request, self)
+        await request.app.prepare_response(request, self)
         body = self._body
         if self.coding is not None and body:
             body = await self._compressed(request, self.coding)
         self.prepared = self.eof_sent = True
-        status = self._status
-        if self._headers is None and self._cookies is None and status not in _EMPTY:
-            head = _plain_head(status, self.reason, self._type, self._charset, bool(body))
-            request.exchange.respond(status, head, body)
-            return
         await self._send_whole(request, body)
 
     async def _compressed(self, request: Request, compression: Compression) -> bytes:
@@ -438,10 +440,10 @@ def json_response(
 
 
 @lru_cache(maxsize=512)
-def _plain_head(status: int, reason: str, kind: str | None, charset: str | None, has_body: bool) -> bytes:
+def _plain_head(status: int, reason: str, kind: str | None, charset: str | None, is_empty: bool) -> bytes:
     """Status line and field of a response that has no fields of its own."""
     line = response_line(status, reason)
-    if kind is None and not has_body:
+    if kind is None and is_empty:
         return line
     return line + encode_fields([("Content-Type", _media_type(kind or "application/octet-stream", charset))])
 

@@ -8,7 +8,7 @@ with other methods gives 405, and `Allow` says which; HEAD is served by the hand
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
@@ -142,6 +142,12 @@ class Resource:
         """The path with the names of its patterns alone: `/items/{id}`."""
         return "".join([f"{{{part}}}" if index % 2 else part for index, part in enumerate(self._template)])
 
+    @property
+    def start(self) -> str:
+        """The whole segments in front of its patterns, up to a slash: `/items/`."""
+        literal = route_path(self._template[0])
+        return literal[: literal.rfind("/") + 1]
+
     def add_prefix(self, prefix: str) -> None:
         """Put `prefix` in front of its path, and read both anew."""
         path = prefix + self.canonical
@@ -155,7 +161,9 @@ class Resource:
         found = self.pattern.fullmatch(path)
         if found is None:
             return None
-        return {name: found[name].replace(_SLASH, "/") for name in self.names}
+        if _SLASH in path:
+            return {name: found[name].replace(_SLASH, "/") for name in self.names}
+        return {name: found[name] for name in self.names}
 
     def add_route(self, method: str, handler: Handler) -> Route:
         """Serve `method` with `handler`.  Raises `UsageError` if there is one already."""
@@ -201,6 +209,7 @@ class Resource:
 
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_NO_METHODS: Final[frozenset[str]] = frozenset()
 
 
 class Router:
@@ -210,6 +219,8 @@ class Router:
         self._app = app
         self._plain: dict[str, Resource] = {}
         self._patterns: list[Resource] = []
+        self._by_start: dict[str, list[tuple[int, Resource]]] | None = None  # these, as `_candidates` finds them
+        self._depth = 0
         self._mounted: list[tuple[str, Any]] = []  # prefixes, and what serves all below them: applications, folders
         self._named: dict[str, Resource] = {}
         self._known: dict[tuple[bytes, bytes], MatchInfo] = {}
@@ -267,6 +278,7 @@ class Router:
             self._plain[resource.path] = resource
         else:
             self._patterns.append(resource)
+            self._by_start = None
         return resource
 
     def name(self, name: str, resource: Resource) -> None:
@@ -291,6 +303,7 @@ class Router:
         plain = list(self._plain.values())
         for resource in [*plain, *self._patterns]:
             resource.add_prefix(prefix)
+        self._by_start = None
         self._plain = {resource.path: resource for resource in plain if resource.pattern is None}
         self._mounted = [(prefix + below, served) for below, served in self._mounted]
         for _, served in self._mounted:
@@ -305,10 +318,13 @@ class Router:
         known = self._known.get((head.method, head.target))
         if known is not None:
             return known
-        target = head.target.partition(b"?")[0]
-        if known := self._known.get((head.method, target)):
+        target, mark, _ = head.target.partition(b"?")
+        if mark and (known := self._known.get((head.method, target))) is not None:
             return known
-        path = route_path(request.rel_url.raw_path) if target != b"*" else "*"
+        if target.startswith(b"/"):
+            path = route_path(target.decode("ascii"))
+        else:
+            path = route_path(request.rel_url.raw_path) if target != b"*" else "*"
         match = self.match(request.method, path, ())
         if not match and match.route is not None and self.frozen:
             if len(self._known) >= _KNOWN:
@@ -319,18 +335,18 @@ class Router:
     def match(self, method: str, path: str, above: tuple[Application, ...]) -> MatchInfo:
         """The same for a path, within the applications `above`."""
         apps = (*above, self._app)
-        allowed: set[str] = set()
+        allowed: frozenset[str] | set[str] = _NO_METHODS
         resource = self._plain.get(path)
         if resource is not None:
             if (route := resource.find(method)) is not None:
                 return MatchInfo(_NOTHING, route, apps, self._compose(route.handler, apps))
-            allowed |= resource.allowed()
-        for resource in self._patterns:
+            allowed = resource.allowed()
+        for _, resource in self._candidates(path):
             found = resource.match(path)
             if found is not None:
                 if (route := resource.find(method)) is not None:
                     return MatchInfo(found, route, apps, self._compose(route.handler, apps))
-                allowed |= resource.allowed()
+                allowed = allowed | resource.allowed()
         for prefix, served in self._mounted:
             if path == prefix or path.startswith(prefix + "/"):
                 match: MatchInfo | None = served.match_below(method, path, apps)
@@ -338,6 +354,25 @@ class Router:
                     return match
         error = HTTPMethodNotAllowed(method, allowed) if allowed else HTTPNotFound()
         return MatchInfo(_NOTHING, None, apps, self._compose(_raiser(error), apps, keep=False), error)
+
+    def _candidates(self, path: str) -> Sequence[tuple[int, Resource]]:
+        """The resources with patterns that may match `path`, in their order: those that begin with the same whole segments."""
+        by_start = self._by_start
+        if by_start is None:
+            by_start = self._by_start = {}
+            for place, resource in enumerate(self._patterns):
+                by_start.setdefault(resource.start, []).append((place, resource))
+            self._depth = max((start.count("/") for start in by_start), default=0)
+        found: list[tuple[int, Resource]] | None = None
+        stop = 0
+        for _ in range(self._depth):
+            stop = path.find("/", stop) + 1
+            if not stop:
+                break
+            more = by_start.get(path[:stop])
+            if more is not None:
+                found = more if found is None else sorted(found + more)
+        return found or ()
 
     def _compose(self, handler: Handler, apps: tuple[Application, ...], *, keep: bool = True) -> Handler:
         """`handler` behind the middlewares of `apps`; composed once for each, for a router is of one application."""

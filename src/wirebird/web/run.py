@@ -68,7 +68,7 @@ def run_app(
     application is cleaned up.  A second one does not wait for requests any more.  Then the program goes on behind the call.
 
     Raises `OSError` where it cannot listen, what the start of the application raises, `UsageError` for a bad argument, naming it,
-    and `SystemExit` with 1 if its workers did not start.
+    `RuntimeError` where an event loop is running already, and `SystemExit` with 1 if its workers did not start.
     """
     if not isinstance(app, Application) and not inspect.isawaitable(app):
         raise UsageError(f"app must be a web.Application, or a coroutine that gives one, not {app!r}", argument="app")
@@ -112,7 +112,15 @@ def run_places(
     workers: int = 1,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> None:
-    """Serve what `make` gives at `places` until the end; the rest is as for `run_app`, and `ready` is told the addresses."""
+    """Serve what `make` gives at `places` until the end; the rest is as for `run_app`, and `ready` is told the addresses.
+
+    Raises `RuntimeError` where an event loop is running already.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "run_app runs an event loop of its own, and one is running already: use AppRunner there; "
+            'in a module that is imported, call it below `if __name__ == "__main__":`'
+        )
 
     def new_loop() -> asyncio.AbstractEventLoop:
         return loop if loop is not None else asyncio.new_event_loop()

@@ -236,9 +236,9 @@ class StaticFolder(Resource):
             raise HTTPNotFound
         accept = request.headers.get_list("accept-encoding") if self.precompressed else None
         slash = request.rel_url.raw_path.endswith("/")
-        looking = asyncio.get_running_loop().run_in_executor(None, self._look, names, slash, accept)
         try:
-            found = await looking  # what is not taken of it any more, if this is cancelled, closes itself
+            # What is not taken of it any more, if this is cancelled, closes itself.
+            found = await asyncio.get_running_loop().run_in_executor(None, self._look, names, slash, accept)
         except OSError as error:
             status = status_of(error)
             if status is None:

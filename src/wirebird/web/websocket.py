@@ -138,7 +138,6 @@ class WebSocketResponse(StreamResponse):
             head, subprotocol=answer.subprotocol, deflate=answer.agreed, **self._options
         )
         self._request = request
-        request.response = self
         self.prepared = True
 
     @property

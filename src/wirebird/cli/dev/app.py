@@ -42,7 +42,7 @@ _FIELDS: Final = (
     b"Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
     b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
-    b"Cross-Origin-Resource-Policy: same-origin\r\n"
+    b"Cross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Opener-Policy: same-origin\r\n"
 )
 _KINDS: Final = {"html": "text/html; charset=utf-8", "txt": "text/plain; charset=utf-8"}
 _ASSETS: Final = {"live.js": "text/javascript; charset=utf-8", "dev.css": "text/css; charset=utf-8"}
@@ -129,20 +129,23 @@ class DevApp:
         record = self.records.add(head.method.decode(), shown, head.version, exchange.peer, self._shown(head))
         script = pages.script(self.live.name).encode() if looks else b""
         watched = WatchedExchange(exchange, record, script, looks)
+        exchange.raised = record.fail
         try:
             await self._for(target).serve(watched)  # type: ignore[arg-type]
         except Exception as error:
-            if isinstance(error, ProtocolError | ConnectionLost) or tells_of_leaving(error):
+            if isinstance(error, ProtocolError | ConnectionLost) or tells_of_leaving(error, exchange):
                 raise  # the client's fault, and the server knows what to say
-            record.failures = failures_of(error)
+            record.fail(error)
             if not looks or not watched.is_unsent():
                 raise
             trace = type(error), error, without_caller(error.__traceback__)
             _log.error("%s %s raised %s", record.method, target, type(error).__name__, exc_info=trace)
-            record.status, record.end_at = 500, monotonic() - exchange.began
-            self._answer_failure(exchange, record, record.failures, looks)
+            self._show_failure(exchange, record)
         else:
-            await watched.release()
+            if record.failures and watched.held and watched.is_unsent():
+                self._show_failure(exchange, record)
+            else:
+                await watched.release()
         finally:
             record.answer = [(name, hidden_field(name, value, self._hidden)) for name, value in record.answer]
             if record.end_at is None:
@@ -179,6 +182,11 @@ class DevApp:
             self._answer(exchange, 200, "html", pages.request(record, self.live.name))
         else:
             self._answer(exchange, 404, "txt", "404: there is no such page\n")
+
+    def _show_failure(self, exchange: Exchange, record: Record) -> None:
+        """Answer a request whose handler has raised, to somebody who may look."""
+        record.status, record.end_at = 500, monotonic() - exchange.began
+        self._answer_failure(exchange, record, record.failures, True)
 
     def _answer_failure(self, exchange: Exchange, record: Record | None, failures: list[Failure], looks: bool) -> None:
         if not looks:

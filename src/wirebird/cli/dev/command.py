@@ -7,6 +7,7 @@ import re
 import socket as _socket
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import click
 
 from ...web.runner import name_of
-from ..launch import LOG_LEVELS, Launch, complain, read_launch
+from .. import options as common
+from ..launch import Launch, complain, read_launch
 from ..loading import LoadError, Target, read_target
 from ..places import describe_failure
 from .app import PREFIX
@@ -35,44 +37,33 @@ _DEFAULTS: dict[str, Any] = {
 
 
 @click.command("dev")
-@click.argument("target", default=".")
-@click.option("--host", multiple=True, help="Where to listen; may be repeated.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="0 for any that is free.  [default: 8080, or 8443 with TLS]")
-@click.option("--ssl-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A certificate chain, PEM.")
-@click.option("--ssl-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its key, if not in the same file.")
-@click.option("--allow-host", multiple=True, metavar="NAME", help="A name, besides localhost, that is answered; may be repeated.")
-@click.option(
-    "--static",
-    multiple=True,
-    metavar="PREFIX=FOLDER",
-    help="Serve a folder as well, as another server may do in production; may be repeated.",
+@common.takes(
+    common.TARGET,
+    common.HOST,
+    common.PORT,
+    common.SSL_CERT,
+    common.SSL_KEY,
+    click.option(
+        "--allow-host", multiple=True, metavar="NAME", help="A name, besides localhost, that is answered; may be repeated."
+    ),
+    click.option(
+        "--static",
+        multiple=True,
+        metavar="PREFIX=FOLDER",
+        help="Serve a folder as well, as another server may do in production; may be repeated.",
+    ),
+    click.option(
+        "--watch", multiple=True, type=common.folder_type, help="A folder to watch besides the application's; may be repeated."
+    ),
+    click.option("--ignore", multiple=True, type=click.Path(path_type=Path), help="A path not to watch; may be repeated."),
+    click.option("--also", multiple=True, metavar="SUFFIX", help="Files that the application reads, as .json; may be repeated."),
+    common.access_log("short"),
+    common.ROOT_PATH,
+    common.LIFESPAN,
+    common.LOOP,
+    common.APP_DIR,
+    common.LOG_LEVEL,
 )
-@click.option(
-    "--watch",
-    multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder to watch besides the application's; may be repeated.",
-)
-@click.option("--ignore", multiple=True, type=click.Path(path_type=Path), help="A path not to watch; may be repeated.")
-@click.option("--also", multiple=True, metavar="SUFFIX", help="Files that the application reads, as .json; may be repeated.")
-@click.option(
-    "--access-log",
-    type=click.Choice(["short", "common", "combined", "json", "off"]),
-    default="short",
-    show_default=True,
-    help="A line for each request, on standard output.",
-)
-@click.option("--root-path", default="", metavar="PATH", help="Where an ASGI application is mounted.")
-@click.option(
-    "--lifespan", type=click.Choice(["auto", "on", "off"]), default="auto", show_default=True, help="Of an ASGI application."
-)
-@click.option(
-    "--loop", type=click.Choice(["auto", "asyncio", "uvloop"]), default="auto", show_default=True, help="The event loop."
-)
-@click.option(
-    "--app-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Where to look for the application."
-)
-@click.option("--log-level", type=click.Choice(LOG_LEVELS), default="info", show_default=True)
 def command(**options: Any) -> int:
     """Serve TARGET, and start it anew whenever its code changes; pages that are open in a browser follow.
 
@@ -99,17 +90,17 @@ def supervise(target: Target, options: dict[str, Any], *, plain: bool) -> int:
         complain(str(error))
         return 2
     socks: list[_socket.socket] = []
-    try:
+    with ExitStack() as opened:
         for place in launch.places:
             try:
-                socks += place.bind()
+                found = place.bind()
             except OSError as error:
                 complain(describe_failure(error, place))
                 return 1
+            for sock in found:
+                opened.callback(place.close, sock)
+            socks += found
         return asyncio.run(_supervisor(target, options, launch, socks, plain=plain).run())
-    finally:
-        for sock in socks:
-            sock.close()
 
 
 def _supervisor(

@@ -12,12 +12,14 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
 
+from ...models.headers import HttpHeaders
 from ...models.message import RequestHead
 from ...server.exchange import Exchange
 
 __all__ = ["Guard"]
 
-_PROXIED: Final = ("forwarded", "x-forwarded-for", "via")
+# What proxies set, each its own.
+_PROXIED: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
 class Guard:
@@ -38,7 +40,7 @@ class Guard:
     def may_look(self, exchange: Exchange) -> bool:
         """Whether whoever asks may see what is inside: a program on this machine, and no page of another site."""
         fields = exchange.head.fields
-        if fields.get("sec-fetch-site", "none") not in ("none", "same-origin", "same-site"):
+        if fields.get("sec-fetch-site", "none") not in ("none", "same-origin", "same-site") and not _is_visit(fields):
             return False
         if any(name in fields for name in _PROXIED):
             return False  # who knows for whom
@@ -52,6 +54,11 @@ class Guard:
             return False
         mapped = getattr(address, "ipv4_mapped", None)
         return address.is_loopback or (mapped is not None and mapped.is_loopback)
+
+
+def _is_visit(fields: HttpHeaders) -> bool:
+    """Whether the answer will be a page of its own, whoever led there: no other page sees anything of it."""
+    return fields.get("sec-fetch-mode") == "navigate" and fields.get("sec-fetch-dest") == "document"
 
 
 def _is_address(name: str) -> bool:

@@ -8,6 +8,7 @@ from time import time
 from typing import Final
 
 from ...web.failures import Failure
+from .failures import failures_of
 
 __all__ = ["Record", "Records"]
 
@@ -36,6 +37,10 @@ class Record:
     head_at: float | None = None
     end_at: float | None = None
     failures: list[Failure] = field(default_factory=list)
+
+    def fail(self, error: Exception) -> None:
+        """Take note of what the handler has raised."""
+        self.failures = failures_of(error)
 
     @property
     def outcome(self) -> str:

@@ -70,6 +70,9 @@ class Child:
     async def end(self) -> int:
         """Have it end, whatever it takes; its exit code."""
         self.tell({"end": True})
+        if not self.ready:  # it may not listen for a while yet
+            with suppress(ProcessLookupError):
+                self.process.terminate()
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.process.wait()
@@ -119,6 +122,7 @@ class Supervisor:
         self._also = also
         self._say = say
         self._ready: Callable[[], None] | None = ready
+        self._usual: Any = None
         self._child: Child | None = None
         self._began = 0.0
         self._news: asyncio.Queue[tuple[str, Any]]
@@ -143,7 +147,8 @@ class Supervisor:
                 elif kind == "ended" and self._child is not None and what is self._child:
                     await self._on_death(self._child)
                 elif kind == "failed":
-                    raise what
+                    self._say(f"files cannot be watched: {what} (WATCHFILES_FORCE_POLLING=1 has them looked at in turn instead)")
+                    return 1
         finally:
             watching.cancel()
             if self._child is not None:
@@ -159,14 +164,31 @@ class Supervisor:
         self._news.put_nowait(("signal", number))
 
     async def _watch(self) -> None:
-        from watchfiles import DefaultFilter, awatch
+        from watchfiles import awatch
 
-        chosen = DefaultFilter(ignore_paths=[str(path) for path in self._ignore])
         try:
-            async for changes in awatch(*self._roots, watch_filter=chosen, debounce=_DEBOUNCE, step=_STEP):
-                self._news.put_nowait(("changed", [path for _, path in changes]))
+            async for changes in awatch(
+                *self._roots, watch_filter=None, debounce=_DEBOUNCE, step=_STEP, ignore_permission_denied=True
+            ):
+                if paths := [path for _, path in changes if self.is_watched(path)]:
+                    self._news.put_nowait(("changed", paths))
         except Exception as error:
             self._news.put_nowait(("failed", error))
+
+    def is_watched(self, path: str) -> bool:
+        """Whether a change of it counts: not that of a path to ignore, nor of what editors and tools keep to themselves."""
+        from watchfiles import Change, DefaultFilter
+
+        if self._usual is None:
+            self._usual = DefaultFilter()
+        place = Path(path)
+        if any(place.is_relative_to(one) for one in self._ignore):
+            return False
+        root = self._root_of(place)
+        return bool(self._usual(Change.modified, path if root is None else str(place.relative_to(root))))
+
+    def _root_of(self, place: Path) -> Path | None:
+        return next((root for root in self._roots if place.is_relative_to(root)), None)
 
     # -- children ------------------------------------------------------------------------------------------------------
 
@@ -226,7 +248,7 @@ class Supervisor:
     def _shown(self, paths: Sequence[str]) -> str:
         names = []
         for path in paths[:3]:
-            root = next((root for root in self._roots if Path(path).is_relative_to(root)), None)
+            root = self._root_of(Path(path))
             names.append(str(Path(path).relative_to(root)) if root is not None else path)
         return ", ".join(names) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 

@@ -9,6 +9,7 @@ import re
 from time import monotonic
 from typing import Any, Final
 
+from ...models.charset import charset_of, media_type_of
 from ...models.headers import HttpHeaders, decode_fields
 from ...models.message import RequestHead, ResponseHead
 from ...protocol.http1_heads import parse_request_head, parse_response_head
@@ -21,9 +22,13 @@ __all__ = ["WatchedExchange"]
 _HELD: Final = 262144
 
 _accept_encoding = re.compile(rb"^accept-encoding:[^\n]*\n", re.IGNORECASE | re.MULTILINE)
+_validators = re.compile(rb"^if-(?:none-match|modified-since):[^\n]*\n", re.IGNORECASE | re.MULTILINE)
+_wide = re.compile(r"utf-?(?:16|32)|ucs", re.IGNORECASE).match  # ASCII is none of these
 _length_field = re.compile(rb"^(content-length:[ \t]*)([0-9]+)([ \t]*\r\n)", re.IGNORECASE | re.MULTILINE)
 
-_OWN: Final = frozenset({"head", "held", "_exchange", "_record", "_script", "_injects", "_is_document", "_holds"})
+_FRESH: Final = b"Cache-Control: no-cache\r\n"
+
+_OWN: Final = frozenset({"head", "held", "_exchange", "_record", "_script", "_injects", "_is_document", "_holds", "_freshness"})
 
 
 class WatchedExchange:
@@ -37,12 +42,16 @@ class WatchedExchange:
         self._script = script
         self._holds = holds
         self._injects = False
+        self._freshness = b""
         self._is_document = _wants_document(exchange.head)
         self.held: list[tuple[str, Any]] = []
-        # A page that is compressed could get no script.
         self.head: RequestHead = exchange.head
-        if script and self._is_document and b"accept-encoding" in exchange.head.raw.lower():
-            self.head = parse_request_head(_accept_encoding.sub(b"", exchange.head.raw))
+        if script and self._is_document:
+            raw = _accept_encoding.sub(b"", exchange.head.raw)  # a page that is compressed could get no script
+            if "text/html" in exchange.head.fields.get("accept", ""):  # and one that a browser has already has an old one
+                raw = _validators.sub(b"", raw)
+            if raw != exchange.head.raw:
+                self.head = parse_request_head(raw)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._exchange, name)
@@ -70,23 +79,26 @@ class WatchedExchange:
             return
         if self._injects:
             body += self._script
-        self._exchange.respond(status, head, body, stamp)
+        self._exchange.respond(status, head + self._freshness, body, stamp)
         self._record.size += len(body)
         self._end()
 
     # -- any response --------------------------------------------------------------------------------------------------
 
-    async def begin(self, head: ResponseHead, size: int | None) -> None:
+    async def begin(self, head: ResponseHead, size: int | None, stamp: bytes | None = None) -> None:
         """The head of the response."""
         self._note(head.status, head.raw[head.start :])
         if head.status == 500 and self._holds:
-            self.held = [("begin", (head, size))]
+            self.held = [("begin", (head, size, stamp))]
             return
+        raw = head.raw
         if self._injects:
             more = len(self._script)
-            raw = _length_field.sub(lambda found: b"%b%d%b" % (found[1], int(found[2]) + more, found[3]), head.raw)
-            head, size = parse_response_head(raw), None if size is None else size + more
-        await self._exchange.begin(head, size)
+            raw = _length_field.sub(lambda found: b"%b%d%b" % (found[1], int(found[2]) + more, found[3]), raw)
+            size = None if size is None else size + more
+        if self._freshness:
+            raw = raw[:-2] + self._freshness + b"\r\n"
+        await self._exchange.begin(head if raw == head.raw else parse_response_head(raw), size, stamp)
 
     async def write(self, data: bytes) -> None:
         """A piece of the body."""
@@ -147,17 +159,20 @@ class WatchedExchange:
         record.answer = list(fields.items())
         if record.head_at is None:
             record.head_at = monotonic() - self._exchange.began
+        # What nobody has said may be used again is asked for again: else a page that loads itself anew gets its old scripts.
+        self._freshness = b"" if not self._script or "cache-control" in fields or "expires" in fields else _FRESH
         self._injects = record.injected = bool(self._script) and self._is_page(status, fields)
 
     def _is_page(self, status: int, fields: HttpHeaders) -> bool:
         """Whether the response is a whole page of HTML that a browser shows."""
-        kind = fields.get("content-type", "").partition(";")[0].strip(" \t").lower()
+        content_type = fields.get("content-type", "")
         return (
-            kind == "text/html"
+            media_type_of(content_type) == "text/html"
             and self._is_document
             and self.head.method != b"HEAD"
             and status not in (204, 206, 304)
             and "content-encoding" not in fields
+            and not _wide(charset_of(content_type) or "")
             and not fields.get("content-disposition", "").lower().startswith("attachment")
         )
 

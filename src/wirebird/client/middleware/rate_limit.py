@@ -17,10 +17,10 @@ from math import inf
 from time import monotonic, time
 
 from ...errors import RequestTimeout, UsageError
-from ...models.bucket import Bucket
+from ...models.bucket import Bucket, check_rate
 from ...models.dates import retry_after
 from ...models.message import Request
-from ...models.numbers import check_count, check_number
+from ...models.numbers import check_number
 from ...pipeline import Handler
 from ..response import HttpResponse
 
@@ -62,24 +62,15 @@ class RateLimit:
         clock: Callable[[], float] = monotonic,
         today: Callable[[], float] = time,
     ) -> None:
-        if rate is None and concurrency is None:
-            raise UsageError("rate or concurrency must be given, or nothing is limited", argument="rate")
-        if rate is not None:
-            check_number("rate", rate, "a number of requests", above=True)
-        check_number("per", per, "seconds", above=True)
+        self._interval, self.burst = check_rate(rate, per, burst, concurrency)
         check_number("max_retry_after", max_retry_after, "seconds", above=True)
-        for name, value in (("burst", burst), ("concurrency", concurrency)):
-            if value is not None:
-                check_count(name, value, 1)
         if by not in ("host", "origin") and not callable(by):
             raise UsageError(f"by must be 'host', 'origin' or a function, not {by!r}", argument="by")
         self.rate = rate
         self.per = per
-        self.burst = burst if burst is not None else max(1, int(rate or 1))
         self.concurrency = concurrency
         self.by = by
         self.max_retry_after = max_retry_after
-        self._interval = per / rate if rate is not None else 0.0
         self._clock = clock
         self._today = today
         self._gates: dict[str, _Gate] = {}

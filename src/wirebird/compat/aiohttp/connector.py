@@ -212,13 +212,5 @@ class NamedPipeConnector(_Connector):
 
     allowed_protocol_schema_set = _SCHEMES | {"npipe"}
 
-    def __init__(
-        self,
-        path: str,
-        force_close: bool = False,
-        keepalive_timeout: Any = sentinel,
-        limit: int = 100,
-        limit_per_host: int = 0,
-        loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
+    def __init__(self, path: str, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError("Named Pipes only available in proactor loop under windows")

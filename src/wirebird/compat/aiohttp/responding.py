@@ -38,12 +38,13 @@ async def respond(
         response = await _answered(request, handler)
         await _deliver(request, response)
     except Exception as error:
-        cause = error.__cause__
-        if isinstance(error, RequestPayloadError | ConnectionError) and isinstance(cause, WirebirdError):
-            raise cause from None  # the client is at fault, and the connection knows what to say
+        if isinstance(error, RequestPayloadError | ConnectionError) and isinstance(error.__cause__, WirebirdError):
+            raise _cause_of(error) from None  # the client is at fault, and the connection knows what to say
         if isinstance(error, ProtocolError) and not isinstance(error, UsageError):
             raise
         logger.exception("Error handling request from %s", request.remote, exc_info=error)
+        if exchange.raised is not None:
+            exchange.raised(error)
         if not exchange.is_unsent():
             exchange.connection.abort()
             return
@@ -55,17 +56,26 @@ async def respond(
             await request.form.close()
         if log is not None and log.enabled and response is not None:
             log.log(request, response, monotonic() - begun)
+        if isinstance(response, HTTPException):
+            response._request = response._writer = None  # which keep it, by the route that has raised it
+        response = None  # what it came of has a traceback, which leads here
 
 
 class _NoResponse(RuntimeError):
     """A handler has returned something else."""
 
 
+def _cause_of(error: Exception) -> BaseException:
+    """What `error` came of; it does not know it any more, or they would keep each other."""
+    cause, error.__cause__ = error.__cause__, None
+    return cause or error
+
+
 async def _answered(request: BaseRequest, handler: Callable[[Any], Any]) -> Any:
     try:
         response = await handler(request)
     except HTTPException as error:
-        return error
+        return error.with_traceback(None)  # which leads to where it is kept
     except _exceptions.HTTPException as error:  # of a middleware, or a session, of wirebird
         return of_web(error)
     if isinstance(response, HTTPException):

@@ -19,6 +19,7 @@ from yarl import URL
 
 from ...client.chunks import ChunkReader, forget_chunks, incoming_of
 from ...client.response import HttpResponse
+from ...models.charset import media_type_of
 from ...models.links import parse_links
 from ...models.message import UNTIL_CLOSE
 from .client_exceptions import ClientConnectionError, ClientResponseError, ContentTypeError
@@ -190,7 +191,7 @@ class ClientResponse:
     @property
     def content_type(self) -> str:
         """The media type, application/octet-stream if there is none."""
-        return self._headers.get("Content-Type", _OCTETS).partition(";")[0].strip(" \t").lower() or _OCTETS
+        return media_type_of(self._headers.get("Content-Type", "")) or _OCTETS
 
     @property
     def charset(self) -> str | None:
@@ -318,7 +319,7 @@ class ClientResponse:
                 return codecs.lookup(charset).name
             except (LookupError, ValueError):
                 pass
-        if self._headers.get("Content-Type", "").partition(";")[0].strip(" \t").lower() in _UTF8_BY_DEFINITION:
+        if media_type_of(self._headers.get("Content-Type", "")) in _UTF8_BY_DEFINITION:
             return "utf-8"
         if self._body is None:
             raise RuntimeError("the encoding depends on the body, which was not read yet")

@@ -135,7 +135,10 @@ class SystemRoute(AbstractRoute):
     """Where there is no route: it raises."""
 
     def __init__(self, http_exception: HTTPException) -> None:
-        super().__init__(hdrs.METH_ANY, self._handle)
+        async def handle(request: Any) -> NoReturn:
+            raise http_exception
+
+        super().__init__(hdrs.METH_ANY, handle)
         self._http_exception = http_exception
 
     def __repr__(self) -> str:
@@ -163,9 +166,6 @@ class SystemRoute(AbstractRoute):
     def get_info(self) -> dict[str, Any]:
         """What it raises."""
         return {"http_exception": self._http_exception}
-
-    async def _handle(self, request: Any) -> NoReturn:
-        raise self._http_exception
 
 
 class UrlMappingMatchInfo(dict[str, str], AbstractMatchInfo):

@@ -351,7 +351,6 @@ class StreamResponse(_StreamResponse):
 
     def _take(self, request: Any) -> None:
         self._request = request
-        request.response = self
         self._writer = request.writer
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive

@@ -357,7 +357,9 @@ class BaseRequest(_request.Request):
                 except LimitExceeded as error:
                     if error.limit != "max_body_size":
                         raise
-                    raise HTTPRequestEntityTooLarge(limit) from error
+                    raise HTTPRequestEntityTooLarge(limit) from error.with_traceback(
+                        None
+                    )  # which leads to the body, that keeps it
                 return self._read_bytes
             body = bytearray()
             while piece := await self.content.readany():

@@ -14,7 +14,6 @@ from ...client.upgraded import UpgradedResponse
 from ...client.websocket_offer import Offer
 from ...errors import WirebirdError
 from ...models.headers import split_list
-from ...net.websocket import WebSocket
 from ...protocol.websocket_deflate import Deflate
 from .call import CallOptions
 from .client_exceptions import WSServerHandshakeError
@@ -113,26 +112,18 @@ class WebSocketOptions:
                 status=response.status,
                 headers=response.headers,
             )
-        accepted = below.accepted
         try:
-            stream, received = below.tunnel.take()
-            socket = WebSocket.over(
-                stream,
-                received,
-                server=False,
-                subprotocol=accepted.subprotocol,
-                deflate=accepted.agreed,
+            socket = below.open_websocket(
+                connector,
                 heartbeat=self.heartbeat * 1.5 if self.heartbeat else None,
                 ask_after=self.heartbeat,
                 close_timeout=_CLOSE_TIME if timeout.ws_close is None else timeout.ws_close,
                 max_size=self.max_msg_size or None,
                 auto_pong=self.autoping,
-                response=below,
             )
         except WirebirdError as error:
             raise of_exchange(error, response) from error  # type: ignore[arg-type]
         try:
-            connector.adopt(socket.connection.when_gone(), socket.connection)
             return made(
                 socket,
                 response,

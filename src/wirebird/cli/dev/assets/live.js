@@ -10,12 +10,18 @@
   let process = own.searchParams.get("of");
   let pause = 100;
 
+  const coming = new Map();  // style sheets on their way: what each replaces
   const nameOf = (path) => decodeURIComponent(path.split("/").pop());
+
+  function drop(link) {
+    coming.delete(link);
+    link.remove();
+  }
 
   function exchange(paths) {
     const names = new Set(paths.map((path) => path.split(/[\\/]/).pop()));
     const links = [...document.querySelectorAll('link[rel~="stylesheet"][href]')].filter(
-      (link) => new URL(link.href).origin === location.origin,
+      (link) => new URL(link.href).origin === location.origin && !coming.has(link),
     );
     const meant = links.filter((link) => names.has(nameOf(new URL(link.href).pathname)));
     for (const old of meant.length ? meant : links) {  // none of that name: it is imported by another
@@ -23,8 +29,14 @@
       const href = new URL(old.href);
       href.searchParams.set("wirebird", Date.now());
       fresh.href = href;
-      fresh.addEventListener("load", () => old.remove());
-      fresh.addEventListener("error", () => fresh.remove());
+      for (const [late, replaced] of coming) {
+        if (replaced === old) drop(late);
+      }
+      coming.set(fresh, old);
+      fresh.addEventListener("load", () => {
+        if (coming.delete(fresh)) old.remove();
+      });
+      fresh.addEventListener("error", () => drop(fresh));
       old.after(fresh);
     }
   }
