@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     loops = _chosen(options.loops, LOOPS, "loop")
     workloads = workloads_named(options.only)
     if options.quick:
-        workloads = [row for row in workloads if not row.idle]
+        workloads = [row for row in workloads if row.target != "idle"]
     if options.only and not workloads and "import" not in options.only:
         _complain(f"no workload begins with {', '.join(options.only)}; there are {', '.join(WORKLOADS)} and import")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that the servers are stopped
