@@ -646,3 +646,35 @@ def test_what_does_not_heed_that_it_is_cancelled_is_not_waited_for_without_end(
         hub.watch.stop()
 
     run(main)
+
+
+def test_no_request_has_two_answers() -> None:
+    """A second one would be taken for that of the next request, which may be another's."""
+    said: list[type] = []
+
+    async def handler(exchange: Any) -> None:
+        exchange.respond(200, TEXT, b"one")
+        for again in (exchange.restart, lambda: exchange.respond(200, TEXT, b"two"), exchange.cut_short):
+            try:
+                again()
+            except UsageError as error:
+                said.append(type(error))
+
+    _, wire = serve(App({"/odd": handler}), get(b"/odd") + GET)
+    assert [response.body for response in wire.responses()] == [b"one", b"hello"] and len(said) == 3
+
+
+def test_how_much_is_read_at_once() -> None:
+    """S21, CVE-2025-69229: what may be made of tiny chunks is read in smaller parts than what cannot be."""
+    sizes: list[int] = []
+
+    async def handler(exchange: Any) -> None:
+        await asyncio.sleep(0)
+        exchange.respond(200, TEXT, b"")
+
+    def look(hub: Hub, wire: Any) -> None:
+        sizes.append(len(wire.connection.get_buffer(-1)))
+
+    for request in (b"", POST, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"):
+        serve(App({"/": handler}), request, turns=2, then=look)
+    assert sizes == [65536, 65536, 262144]
