@@ -134,6 +134,17 @@ async def breaks(request: web.Request) -> web.StreamResponse:
     raise RuntimeError("meant to fail")
 
 
+async def login(request: web.Request) -> web.Response:
+    response = web.HTTPSeeOther("/cookies")
+    response.set_cookie("user", (await request.post())["user"], httponly=True)
+    response.set_cookie("elsewhere", "x", path="/elsewhere")
+    raise response
+
+
+async def cookies(request: web.Request) -> web.Response:
+    return web.json_response(dict(request.cookies))
+
+
 async def client(request: web.Request) -> web.Response:
     return web.json_response([request.remote, request.scheme, request.host])
 
@@ -177,12 +188,13 @@ class Site:
         self.app = web.Application(middlewares=[note])
         self.app.add_routes(
             [
-                *(web.get(f"/{one.__name__}", one) for one in (text, json, stream, compressed, redirect, cookie, events, fails)),
-                *(web.get(f"/{one.__name__}", one) for one in (breaks, client, slow, socket)),
+                *(web.get(f"/{one.__name__}", one) for one in (text, json, stream, compressed, redirect, cookie, cookies)),
+                *(web.get(f"/{one.__name__}", one) for one in (events, fails, breaks, client, slow, socket)),
                 web.get("/file", file_response),
                 web.get("/health", text),
                 web.post("/echo", echo),
                 web.post("/refuse", refuse),
+                web.post("/login", login),
                 web.delete("/nothing", nothing),
             ]
         )
