@@ -55,6 +55,7 @@ defaults
     timeout connect 5s
     timeout client 20s
     timeout server 20s
+    timeout check 20s
 frontend front
     bind 127.0.0.1:{front} ssl crt {root}/chain.pem
     {forwarding}
@@ -130,10 +131,14 @@ async def in_front(proxy: Proxy, root: Path, servers: list[int], forwarding: str
     context = ssl.create_default_context()
     authority.configure_trust(context)
     (front,) = free_ports(1)
-    with Daemon(proxy(root, front, servers, forwarding), [front], root / "said"):
+    daemon = Daemon(proxy(root, front, servers, forwarding), [front], root / "said")
+    await asyncio.to_thread(daemon.__enter__)  # meanwhile haproxy looks whether the server is well
+    try:
         connector = wirebird.TCPConnector(ssl=context, local_addr=(CLIENT, 0))
         async with wirebird.HTTPClient(connector, base_url=f"https://localhost:{front}") as client:
             yield client
+    finally:
+        await asyncio.to_thread(daemon.__exit__)
 
 
 @asynccontextmanager
