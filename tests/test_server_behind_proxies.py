@@ -56,6 +56,7 @@ defaults
     timeout client 20s
     timeout server 20s
     timeout check 20s
+    option http-no-delay
 frontend front
     bind 127.0.0.1:{front} ssl crt {root}/chain.pem
     {forwarding}
