@@ -53,7 +53,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         "_proxies",
         "_run",
         "exchange",
-        "requests",
         "stamp",
         "total_at",
     )
@@ -69,7 +68,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         self._expecting = False  # the client waits for a 100
         self._fault: ProtocolError | None = None
         self.exchange: Exchange | None = None
-        self.requests = 0
         self.stamp = host.stamp
         self.total_at = NEVER
 
@@ -140,6 +138,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.forget_deadlines()
         host = self._host
         host.connections.discard(self)
+        host.past_requests += self.requests
         exchange = self.exchange
         gone = self.phase is GONE
         self.phase = GONE
@@ -404,7 +403,8 @@ class ServerConnection(PieceSupply, LingeringStream):
 
     def _refuse(self, exchange: Exchange, status: int, said: str) -> None:
         """Answer with an error, and close."""
-        exchange.keep_alive = exchange.begun = False
+        exchange.keep_alive = False
+        exchange.restart()
         exchange.respond(status, *refusal(status, said))
 
     def _break(self, error: ProtocolError, head: RequestHead = NOBODY) -> None:

@@ -12,6 +12,7 @@ websocket = exchange.accept_websocket(head)                                     
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,8 +30,6 @@ from ..protocol.http1_responses import response_framing
 from .peer import address_of, host_of
 
 if TYPE_CHECKING:
-    import asyncio
-
     from ..net.websocket import WebSocket
     from .forwarded import Seen, TrustedProxies
 
@@ -55,6 +54,10 @@ class Channel(Supply, Protocol):
     @property
     def stopping(self) -> bool:
         """Whether the server is being closed."""
+
+    @property
+    def cancels(self) -> bool:
+        """Whether a handler whose client has left is cancelled."""
 
     def authority(self) -> str:
         """`host:port` of this side, for a request that names none."""
@@ -193,6 +196,12 @@ class Exchange:
         """Whether the server is being closed."""
         return self.connection.stopping
 
+    @property
+    def transport(self) -> Any:
+        """The transport, though it may be a WebSocket's by now; None once it is closed, and where there is none."""
+        websocket = self.websocket
+        return getattr(self.connection if websocket is None else websocket.connection, "transport", None)
+
     def has_body(self) -> bool:
         """Whether the response has a body, as it has not after HEAD; known when it is begun."""
         return self._writer is not None
@@ -274,6 +283,15 @@ class Exchange:
         self._writer = Writer(length) if has_body else None
         self.status = head.status
         self.begun = True
+
+    async def announce(self) -> None:
+        """Have the head leave in the next turn of the loop, unless the first piece takes it along: that may be long in coming."""
+        asyncio.get_running_loop().call_soon(self._announce)
+
+    def _announce(self) -> None:
+        head, self._head = self._head, b""
+        if head:
+            self.connection.write(head)
 
     async def write(self, data: bytes) -> None:
         """A piece of the body; nothing where there is none, as after HEAD.

@@ -39,10 +39,10 @@ LINGERING, GONE = Phase.LINGERING, Phase.GONE
 class LingeringStream(PacedStream):
     """A stream with a parser, of which the client gets to read the end.
 
-    `ended` says that the client sends no more, `paused` that the socket is left alone.
+    `ended` says that the client sends no more, `paused` that the socket is left alone; `requests` counts.
     """
 
-    __slots__ = ("_is_sent", "ended", "parser", "paused", "phase", "secure")
+    __slots__ = ("_is_sent", "ended", "parser", "paused", "phase", "requests", "secure")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
         super().__init__(loop, host)
@@ -51,6 +51,7 @@ class LingeringStream(PacedStream):
         self.parser = Parser(server=True, limits=host.settings.limits)
         self.paused = False
         self.phase = Phase.IDLE
+        self.requests = 0
         self.secure = False
 
     # -- in ------------------------------------------------------------------------------------------------------------
@@ -192,6 +193,11 @@ class LingeringStream(PacedStream):
         """Whether the server is being closed."""
         return self._host.stopping
 
+    @property
+    def cancels(self) -> bool:
+        """Whether a handler whose client has left is cancelled."""
+        return self._host.settings.cancel_on_disconnect
+
     # -- another protocol ----------------------------------------------------------------------------------------------
 
     def release(self) -> bytes:
@@ -207,6 +213,7 @@ class LingeringStream(PacedStream):
         self.phase = GONE
         self.forget_deadlines()
         self._host.connections.discard(self)
+        self._host.past_requests += self.requests
         self._host.orphans.add(self)
         self.resume()
         received, self.parser.leftover = self.parser.leftover, b""

@@ -111,6 +111,7 @@ class Server:
         self.app = app
         self.settings = settings or Settings()
         self.connections: set[ServerConnection] = set()
+        self.past_requests = 0
         self.orphans: set[Any] = set()
         self.upgraded: set[Closeable] = set()
         self.stopping = False
