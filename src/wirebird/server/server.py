@@ -30,6 +30,7 @@ from ..models.headers import encode_fields
 from ..net.timeouts import Watch
 from .connection import ServerConnection
 from .exchange import Exchange
+from .in_own_task import lead
 from .settings import Settings
 
 __all__ = ["Served", "Server"]
@@ -374,17 +375,7 @@ class Server:
         self._started = False
         if hurry.done():
             grace = 0.0
-        ending = asyncio.ensure_future(self.app.shutdown(grace))
-        try:
-            await asyncio.wait([ending, hurry], return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done():
-                await asyncio.wait([ending], timeout=_GOODBYE)
-        finally:
-            if not ending.done():
-                ending.cancel()
-                await asyncio.wait([ending], timeout=_GOODBYE)
-        if ending.done() and not ending.cancelled():
-            ending.result()
+        await lead(self.app.shutdown(grace), hurry, _GOODBYE)
 
     async def _part(self, listeners: list[asyncio.Server]) -> None:
         """See the sockets closed."""
