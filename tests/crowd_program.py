@@ -38,6 +38,13 @@ async def events(request: web.Request) -> web.EventStreamResponse:
     return stream
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Without asyncio's debug mode, part of `-X dev`: it looks at the stack with each callback, and warns of slow ones."""
+    loop = uvloop.new_event_loop() if sys.argv[1] == "uvloop" else asyncio.new_event_loop()
+    loop.set_debug(False)
+    return loop
+
+
 def main() -> int:
     logging.basicConfig(level=logging.WARNING)
     app = web.Application()
@@ -46,7 +53,7 @@ def main() -> int:
         lambda: Server(app),
         [Place()],
         grace=GRACE,
-        loop_factory=uvloop.new_event_loop if sys.argv[1] == "uvloop" else asyncio.new_event_loop,
+        loop_factory=new_loop,
         ready=lambda names: print(json.dumps(names), flush=True),
     )
 

@@ -85,29 +85,32 @@ def resident(process: int) -> int:
 
 
 @pytest.fixture
-def many_files() -> Iterator[None]:
+def lacking() -> Iterator[int]:
+    """How many files a process may have open is raised, here and for the server; what is still lacking is given back."""
     wanted = IDLE + SOCKETS + STREAMS + 500
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        pytest.skip(f"no process may open more than {hard} files here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    yield
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    yield wanted - allowed
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize(("kind", "share"), [("asyncio", 1), ("uvloop", 10)])
-def test_a_crowd_is_sent_home(kind: str, share: int, many_files: None) -> None:
+def test_a_crowd_is_sent_home(kind: str, share: int, lacking: int) -> None:
     """All of it on asyncio, the slower of the two, and a tenth on uvloop."""
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", str(PROGRAM), kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    number = min(IDLE // share, IDLE - lacking)
+    if number < 1000:
+        pytest.skip(f"no process may open more than {IDLE + SOCKETS + STREAMS + 500 - lacking} files here")
+    command = [sys.executable, "-X", "dev", "-W", "error", str(PROGRAM), kind]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     async def main() -> None:
         address = tuple(json.loads(process.stdout.readline())[0])  # type: ignore[union-attr]
         (first,) = await invite(1, address, GET % b"/", b"hello")
         empty = resident(process.pid)
-        idle = await invite(IDLE // share, address, GET % b"/", b"hello")
+        idle = await invite(number, address, GET % b"/", b"hello")
         each = (resident(process.pid) - empty) / len(idle)
         require(each < 8 * 1024, each)
         sockets = await invite(SOCKETS // share, address, UPGRADE, b"\r\n\r\n")
@@ -132,3 +135,5 @@ def test_a_crowd_is_sent_home(kind: str, share: int, many_files: None) -> None:
     finally:
         process.kill()
         process.communicate()
+    if number < IDLE // share:
+        pytest.skip(f"all went well, but with {number} idle connections: no process may open more files here")

@@ -16,12 +16,12 @@ from wirebird.server.in_own_task import lead
 PATIENCE = 0.02
 
 
-def led(ending: Callable[[], Coroutine[Any, Any, Any]], *, hurry: bool = False) -> None:
+def led(ending: Callable[[], Coroutine[Any, Any, Any]], *, hurry: bool = False, limit: float = 10, in_time: bool = True) -> None:
     async def main() -> None:
         hurried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if hurry:
             hurried.set_result(None)
-        await lead(ending(), hurried, PATIENCE)
+        assert await lead(ending(), hurried, limit, PATIENCE) is in_time
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
@@ -83,7 +83,8 @@ def test_what_it_raises_is_raised() -> None:
         led(ending)
 
 
-def test_who_takes_long_is_cancelled() -> None:
+@pytest.mark.parametrize("hurry", [False, True])
+def test_who_takes_long_is_cancelled(hurry: bool) -> None:
     ended: list[str] = []
 
     async def ending() -> None:
@@ -93,7 +94,7 @@ def test_who_takes_long_is_cancelled() -> None:
             await asyncio.sleep(0)
             ended.append("ended")
 
-    led(ending, hurry=True)
+    led(ending, hurry=hurry, limit=10 if hurry else 0, in_time=hurry)
     assert ended == ["ended"]
 
 
@@ -128,7 +129,7 @@ def test_who_is_cancelled_is_cancelled(stubborn: bool) -> None:
     async def main() -> None:
         nonlocal begun
         begun = asyncio.Event()
-        task = asyncio.create_task(lead(ending(), asyncio.get_running_loop().create_future(), PATIENCE))
+        task = asyncio.create_task(lead(ending(), asyncio.get_running_loop().create_future(), 10, PATIENCE))
         await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

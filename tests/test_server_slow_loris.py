@@ -41,9 +41,10 @@ def test_a_thousand_who_send_a_byte_a_second_do_not_slow_down_fifty_others() -> 
     if soft < 4096:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
 
-    async def main() -> None:
+    async def tried(grace: float) -> bool:
+        """Whether none of the slow was thrown out before the latency beside all of them was known."""
         app = App()
-        server = Server(app, Settings(rate_grace=0.5, linger_time=0.2))
+        server = Server(app, Settings(header_timeout=30, rate_grace=grace, linger_time=0.2))
         (address,) = await server.listen()
         normal = [await Client.to(address) for _ in range(NORMAL)]
         await latency(normal, [])
@@ -55,12 +56,14 @@ def test_a_thousand_who_send_a_byte_a_second_do_not_slow_down_fifty_others() -> 
             slow[-1].send(b"GET / HTTP/1.1\r\nX: ")
             await asyncio.sleep(0)
         beside = await latency(normal, slow)
-        require(beside < 2 * alone + 100e-6, beside, alone)
+        counted = len(server.connections) == NORMAL + SLOW
+        if counted:
+            require(beside < 2 * alone + 100e-6, beside, alone)
         # And they are gone soon: each is told why.
         began = time.monotonic()
         while len(server.connections) > NORMAL:
             await asyncio.sleep(0.02)
-            require(time.monotonic() - began < 10, len(server.connections))
+            require(time.monotonic() - began < grace + 10, len(server.connections))
         for sock in slow:
             require(sock.recv(100).startswith(b"HTTP/1.1 408 "))
             sock.close()
@@ -69,5 +72,12 @@ def test_a_thousand_who_send_a_byte_a_second_do_not_slow_down_fifty_others() -> 
         for client in normal:
             await client.close()
         await server.close(1)
+        return counted
+
+    async def main() -> None:
+        for grace in (0.8, 3.0, 12.0):  # the first is enough unless the machine is busy
+            if await tried(grace):
+                return
+        raise AssertionError("1,000 connections and 600 answers take more than 12 s here")
 
     run(main, limit=60)

@@ -25,13 +25,13 @@ from ..models.message import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from ..models.url import Destination, destination
 from ..net.incoming import Incoming, Supply
 from ..protocol.http1 import Writer
-from ..protocol.http1_heads import parse_response_head
+from ..protocol.http1_heads import check_scheme, parse_response_head
 from ..protocol.http1_responses import response_framing
 from .peer import address_of, host_of
 
 if TYPE_CHECKING:
     from ..net.websocket import WebSocket
-    from .forwarded import Seen
+    from .forwarded import Seen, TrustedProxies
 
 __all__ = ["Channel", "Exchange"]
 
@@ -133,6 +133,12 @@ class Exchange:
     def __repr__(self) -> str:
         return f"<Exchange {self.head.method.decode()} {self.head.target.decode('latin-1')} {self.status or 'unanswered'}>"
 
+    def look_behind(self, proxies: TrustedProxies) -> None:
+        """Find out what trusted proxies say of the client.  Raises `InvalidRequest` if that cannot be told."""
+        self.seen = proxies.look(self.connection.peer, self.head)
+        if self.scheme == "http":
+            check_scheme(self.head.target)
+
     @property
     def body(self) -> Incoming:
         """The body of the request, on its way."""
@@ -205,7 +211,9 @@ class Exchange:
         return not self.finished and (not self.begun or bool(self._head))
 
     def restart(self) -> None:
-        """Forget the response of which nothing has left."""
+        """Forget the response of which nothing has left.  Raises `UsageError` for another."""
+        if not self.is_unsent():
+            raise UsageError("the response is on its way")
         self.begun = self.finished = False
         self._head = b""
         self._writer = None

@@ -27,17 +27,19 @@ class _Step:
         yield self.future
 
 
-async def lead(coroutine: Coroutine[Any, Any, Any], hurry: asyncio.Future[None], patience: float) -> None:
-    """Run `coroutine` to its end.
+async def lead(coroutine: Coroutine[Any, Any, Any], hurry: asyncio.Future[None], limit: float, patience: float) -> bool:
+    """Run `coroutine` to its end, for `limit` seconds; whether it kept to that.
 
-    Once `hurry` is done, or this task is cancelled and it goes on all the same, it has `patience` seconds; then it is cancelled,
-    and given up after as many again.  Raises what it raises, and `CancelledError` if this task was cancelled by somebody else.
+    Once `hurry` is done, or this task is cancelled and it goes on all the same, it has `patience` seconds instead.  Then it is
+    cancelled, and given up after `patience` seconds more.  Raises what it raises, and `CancelledError` if this task was cancelled
+    by somebody else.
     """
     loop = asyncio.get_running_loop()
     task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
     before = task.cancelling()
     pushes = 0  # how often it was cancelled from here
     timer: asyncio.TimerHandle | None = None
+    in_time = True
 
     def push() -> None:
         nonlocal pushes, timer
@@ -50,6 +52,13 @@ async def lead(coroutine: Coroutine[Any, Any, Any], hurry: asyncio.Future[None],
         if timer is None:
             timer = loop.call_later(patience, push)
 
+    def overdue() -> None:
+        nonlocal in_time
+        if timer is None:
+            in_time = False
+            push()
+
+    ending = loop.call_later(limit, overdue)
     hurry.add_done_callback(press)
     thrown: BaseException | None = None
     try:
@@ -57,7 +66,7 @@ async def lead(coroutine: Coroutine[Any, Any, Any], hurry: asyncio.Future[None],
             try:
                 step = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
             except StopIteration:
-                return
+                return in_time
             thrown = None
             if task.cancelling() > before + pushes:  # and not by a limit of its own, which would have taken that back by now
                 press()
@@ -66,12 +75,14 @@ async def lead(coroutine: Coroutine[Any, Any, Any], hurry: asyncio.Future[None],
             except BaseException as error:
                 if pushes > 1:
                     _give_up(coroutine)
-                    return
+                    return in_time
                 thrown = error
     except asyncio.CancelledError:
         if task.cancelling() > before + pushes or not pushes:
             raise
+        return in_time
     finally:
+        ending.cancel()
         hurry.remove_done_callback(press)
         if timer is not None:
             timer.cancel()

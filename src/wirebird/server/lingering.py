@@ -236,17 +236,22 @@ class LingeringStream(PacedStream):
                 host.settle()
 
         websocket.connection.when_gone().add_done_callback(forget)
+        if host.stopping:  # the others were told before it was there
+            self._say_goodbye(websocket, 1001)
 
     def orphan_ended(self, websocket: WebSocket | None, error: BaseException | None) -> None:
         """The handler has ended, and the transport is gone, or another protocol's."""
         host = self._host
         host.orphans.discard(self)
         if websocket is not None and not websocket.closed:
-            closing = self.loop.create_task(_say_goodbye(websocket, 1000 if error is None else 1011))
-            host.orphans.add(closing)
-            closing.add_done_callback(self._forget)
+            self._say_goodbye(websocket, 1000 if error is None else 1011)
         if host.stopping:
             host.settle()
+
+    def _say_goodbye(self, websocket: WebSocket, code: int) -> None:
+        closing = self.loop.create_task(_close(websocket, code))
+        self._host.orphans.add(closing)
+        closing.add_done_callback(self._forget)
 
     def _forget(self, orphan: object) -> None:
         self._host.orphans.discard(orphan)
@@ -254,6 +259,6 @@ class LingeringStream(PacedStream):
             self._host.settle()
 
 
-async def _say_goodbye(websocket: WebSocket, code: int) -> None:
+async def _close(websocket: WebSocket, code: int) -> None:
     with suppress(WirebirdError):
         await websocket.close(code)

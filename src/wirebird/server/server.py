@@ -38,6 +38,10 @@ __all__ = ["Served", "Server"]
 # How long the last bytes may take to leave when the server is closed, seconds.
 _GOODBYE: Final = 1.0
 
+# How long an application may take to end, beyond its grace: that is for what it still does, and an ASGI application has 5 for its
+# lifespan, seconds.
+_APPLICATION: Final = 10.0
+
 # asyncio's own limit for the end of TLS counts from the close, however much there is still to send: a day is none, seconds.
 _UNHURRIED: Final = 86400.0
 
@@ -272,7 +276,7 @@ class Server:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def close(self, grace: float = 30.0) -> None:
-        """Stop; idempotent.  Requests under way, WebSockets and the application have `grace` seconds, each.
+        """Stop; idempotent.  Requests under way and WebSockets have `grace` seconds, then the application as many and 10 more.
 
         While it is being closed, another call waits for the same end, and one with 0 takes the rest of the grace away.
         """
@@ -375,7 +379,8 @@ class Server:
         self._started = False
         if hurry.done():
             grace = 0.0
-        await lead(self.app.shutdown(grace), hurry, _GOODBYE)
+        if not await lead(self.app.shutdown(grace), hurry, grace + _APPLICATION, _GOODBYE):
+            _log.error("the application does not end, and is not waited for any longer")
 
     async def _part(self, listeners: list[asyncio.Server]) -> None:
         """See the sockets closed."""
