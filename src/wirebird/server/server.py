@@ -30,6 +30,7 @@ from ..models.headers import encode_fields
 from ..net.timeouts import Watch
 from .connection import ServerConnection
 from .exchange import Exchange
+from .in_own_task import lead
 from .settings import Settings
 
 __all__ = ["Served", "Server"]
@@ -384,20 +385,8 @@ class Server:
         self._started = False
         if hurry.done():
             grace = 0.0
-        ending = asyncio.ensure_future(self.app.shutdown(grace))
-        try:
-            limit = grace + _APPLICATION
-            await asyncio.wait([ending, hurry], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done() and hurry.done():
-                await asyncio.wait([ending], timeout=_GOODBYE)
-            elif not ending.done():
-                _log.error("the application does not end, and is not waited for any longer")
-        finally:
-            if not ending.done():
-                ending.cancel()
-                await asyncio.wait([ending], timeout=_GOODBYE)
-        if ending.done() and not ending.cancelled():
-            ending.result()
+        if not await lead(self.app.shutdown(grace), hurry, grace + _APPLICATION, _GOODBYE):
+            _log.error("the application does not end, and is not waited for any longer")
 
     async def _part(self, listeners: list[asyncio.Server]) -> None:
         """See the sockets closed."""
