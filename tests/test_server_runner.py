@@ -275,6 +275,18 @@ def test_a_unix_socket_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_start_that_cannot_be_told_leaves_nothing_behind(workers: int, tmp_path: Path) -> None:
+    """Whoever was to read where it listens has gone."""
+    path = tmp_path / "socket"
+    arguments = [sys.executable, str(PROGRAM), str(workers), "5", "asyncio", str(path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()  # type: ignore[union-attr]
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1 and "BrokenPipeError" in said
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_socket_that_was_lent_is_given_back_as_it_was(workers: int, start: Any) -> None:
     """As by a service manager, which gives it to the next process."""
     with socket.socket() as lent:
