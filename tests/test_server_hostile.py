@@ -258,7 +258,7 @@ def test_a_path_that_another_server_listens_at_by_now(kind: str, tmp_path: Path)
             await release.wait()
             exchange.respond(200, TEXT, b"slow")
 
-        first, second = Server(App({"/": slow})), Server(App())
+        first, second = Server(App({"/": slow}), Settings(linger_time=0.01)), Server(App(), Settings(linger_time=0.01))
         await first.listen(path=path)
         with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as late:
             for sock in (busy, late):
@@ -387,7 +387,7 @@ def test_nobody_keeps_the_server_from_ending(what: str, caplog: pytest.LogCaptur
     wires: list[Any] = []
 
     async def main() -> None:
-        hub = Hub(app)
+        hub = Hub(app, Settings(linger_time=0.01))
         await hub.start()
         wires.extend(hub.connect() for _ in range(2))
         wires[0].feed(GET)
