@@ -701,3 +701,14 @@ def test_a_client_that_vanishes_without_a_word_is_noticed(kind: str) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if kind == "uvloop" else None) as runner:
         runner.run(main())
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n64\r\n"])
+def test_a_body_that_is_larger_than_its_handler_takes(framing: bytes) -> None:
+    async def handler(exchange: Any) -> None:
+        exchange.respond(200, TEXT, await exchange.body.collect(10))
+
+    request = b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"x" * 100
+    for cut in (len(request), len(request) - 95, len(request) - 60):
+        hub, wire = serve(App({"/": handler}), request[:cut], request[cut:], apart=True)
+        assert wire.statuses == [413] and not hub.errors
