@@ -258,7 +258,7 @@ def test_a_path_that_another_server_listens_at_by_now(kind: str, tmp_path: Path)
             await release.wait()
             exchange.respond(200, TEXT, b"slow")
 
-        first, second = Server(App({"/": slow})), Server(App())
+        first, second = Server(App({"/": slow}), Settings(linger_time=0.01)), Server(App(), Settings(linger_time=0.01))
         await first.listen(path=path)
         with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as late:
             for sock in (busy, late):
@@ -387,7 +387,7 @@ def test_nobody_keeps_the_server_from_ending(what: str, caplog: pytest.LogCaptur
     wires: list[Any] = []
 
     async def main() -> None:
-        hub = Hub(app)
+        hub = Hub(app, Settings(linger_time=0.01))
         await hub.start()
         wires.extend(hub.connect() for _ in range(2))
         wires[0].feed(GET)
@@ -701,3 +701,14 @@ def test_a_client_that_vanishes_without_a_word_is_noticed(kind: str) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if kind == "uvloop" else None) as runner:
         runner.run(main())
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n64\r\n"])
+def test_a_body_that_is_larger_than_its_handler_takes(framing: bytes) -> None:
+    async def handler(exchange: Any) -> None:
+        exchange.respond(200, TEXT, await exchange.body.collect(10))
+
+    request = b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"x" * 100
+    for cut in (len(request), len(request) - 95, len(request) - 60):
+        hub, wire = serve(App({"/": handler}), request[:cut], request[cut:], apart=True)
+        assert wire.statuses == [413] and not hub.errors
