@@ -134,6 +134,17 @@ async def breaks(request: web.Request) -> web.StreamResponse:
     raise RuntimeError("meant to fail")
 
 
+async def login(request: web.Request) -> web.Response:
+    response = web.HTTPSeeOther("/cookies")
+    response.set_cookie("user", (await request.post())["user"], httponly=True)
+    response.set_cookie("elsewhere", "x", path="/elsewhere")
+    raise response
+
+
+async def cookies(request: web.Request) -> web.Response:
+    return web.json_response(dict(request.cookies))
+
+
 async def client(request: web.Request) -> web.Response:
     return web.json_response([request.remote, request.scheme, request.host])
 
@@ -153,10 +164,16 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
 
 
 class Site:
-    """The application, and the peers of the connections that it was asked on."""
+    """The application, and the peers of the connections that it was asked on.
+
+    `asked` are the paths with their queries; `written` counts the bytes of /endless, `read` those of /taken.
+    """
 
     def __init__(self, file: Path) -> None:
         self.peers: list[tuple[str, Any]] = []
+        self.asked: list[str] = []
+        self.written = 0
+        self.read = 0
 
         async def text(request: web.Request) -> web.Response:
             return web.Response(text="hello")
@@ -170,19 +187,36 @@ class Site:
         async def nothing(request: web.Request) -> web.Response:
             return web.Response(status=204)
 
+        async def endless(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})  # nginx would keep it in a file
+            await response.prepare(request)
+            for _ in range(int(request.query["size"]) // len(LARGE)):
+                await response.write(LARGE)
+                self.written += len(LARGE)
+            return response
+
+        async def taken(request: web.Request) -> web.Response:
+            async for piece in request.content.iter_any():
+                self.read += len(piece)
+            return web.Response(text=str(self.read))
+
         async def note(request: web.Request, handler: Any) -> web.StreamResponse:
+            self.asked.append(request.path_qs)
             self.peers.append((request.path, request.get_extra_info("peername")))
             return await handler(request)  # type: ignore[no-any-return]
 
         self.app = web.Application(middlewares=[note])
         self.app.add_routes(
             [
-                *(web.get(f"/{one.__name__}", one) for one in (text, json, stream, compressed, redirect, cookie, events, fails)),
-                *(web.get(f"/{one.__name__}", one) for one in (breaks, client, slow, socket)),
+                *(web.get(f"/{one.__name__}", one) for one in (text, json, stream, compressed, redirect, cookie, cookies)),
+                *(web.get(f"/{one.__name__}", one) for one in (events, fails, breaks, client, slow, socket)),
                 web.get("/file", file_response),
                 web.get("/health", text),
+                web.get("/endless", endless),
+                web.post("/taken", taken),
                 web.post("/echo", echo),
                 web.post("/refuse", refuse),
+                web.post("/login", login),
                 web.delete("/nothing", nothing),
             ]
         )

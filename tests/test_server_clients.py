@@ -1,6 +1,6 @@
 """Clients that others made, each asking for all that a small site has: h11, aiohttp, httpx, curl, node.
 
-Their WebSockets are in `test_websocket_peers.py`.
+Their WebSockets are here as those of an application; what both sides make of each frame is in `test_websocket_peers.py`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ import h11
 import httpx
 import pytest
 
+import web_ask
 from raw_peer import run
-from served_site import LARGE, Answer, Ask, asks, serving
+from served_site import LARGE, TEXT, Answer, Ask, asks, serving
+from websocket_peers import KINDS, Peer, missing
+from wirebird import web
 
 CURL = shutil.which("curl")
 NODE = shutil.which("node")
@@ -238,5 +241,140 @@ def test_curl_uses_a_connection_again(file: Path) -> None:
             said, _ = await process.communicate()
             assert said == b"hello" + b"onetwothree" + LARGE + b"hello"
             assert site.connections() == 1
+
+    run(main)
+
+
+@pytest.mark.skipif(CURL is None, reason="curl is not installed")
+def test_curl_of_http_1_0(file: Path) -> None:
+    """A stream ends with its connection there, and nothing is in chunks."""
+
+    async def main() -> None:
+        async with serving(file) as (_, _, port):
+            paths = ("/text", "/stream", "/file", "/events")
+            process = await asyncio.create_subprocess_exec(
+                str(CURL),
+                *("-q", "-sS", "-0", "-w", "\n%{http_code} %header{transfer-encoding}.\n"),
+                *[f"http://127.0.0.1:{port}{path}" for path in paths],
+                stdout=asyncio.subprocess.PIPE,
+            )
+            said, _ = await process.communicate()
+            bodies = (b"hello", b"onetwothree", LARGE, b"event: greeting\ndata: hello\n\ndata: bye\n\n")
+            assert said == b"".join(body + b"\n200 .\n" for body in bodies)
+            assert process.returncode == 0
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_h11_sends_all_before_it_reads(kind: str, file: Path) -> None:
+    """h11 reads one response after the other, so there is one of it for each; the bytes are those of one connection."""
+
+    async def main() -> None:
+        async with serving(file) as (site, _, port):
+            wanted = [ask for ask in asks(file) if ask.status < 500 and "Expect" not in ask.headers] * 2
+            sides, sent = [], b""
+            for ask in wanted:
+                side = h11.Connection(h11.CLIENT)
+                fields = [("Host", "a"), *ask.headers.items()]
+                if ask.body is not None:
+                    fields.append(("Transfer-Encoding", "chunked") if ask.chunked else ("Content-Length", str(len(ask.body))))
+                sent += side.send(h11.Request(method=ask.method, target=ask.path, headers=fields)) or b""
+                if ask.body:
+                    sent += side.send(h11.Data(data=ask.body)) or b""
+                sent += side.send(h11.EndOfMessage()) or b""
+                sides.append(side)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            received = b""
+            for ask, side in zip(wanted, sides, strict=True):
+                body = b""
+                head: h11.Response | None = None
+                while not isinstance(event := side.next_event(), h11.EndOfMessage):
+                    if event is h11.NEED_DATA:
+                        received = received or await reader.read(65536)
+                        assert received, f"the end, before {ask}"
+                        side.receive_data(received)
+                        received = b""
+                    elif isinstance(event, h11.Data):
+                        body += event.data
+                    else:
+                        assert isinstance(event, h11.Response), event
+                        head = event
+                received = side.trailing_data[0]
+                assert head is not None
+                Answer(head.status_code, {name.decode(): value.decode() for name, value in head.headers}, body).check(ask)
+            assert (received, len(site.peers), site.connections()) == (b"", len(wanted), 1)
+            writer.close()
+            await writer.wait_closed()
+
+    run(main, kind=kind)
+
+
+async def aiohttp_logs_in(base: str) -> tuple[int, bytes]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        async with session.post(f"{base}/login", data={"user": "ada"}) as response:
+            return response.status, await response.read()
+
+
+async def httpx_logs_in(base: str) -> tuple[int, bytes]:
+    async with httpx.AsyncClient(follow_redirects=True, verify=ssl.create_default_context()) as client:
+        response = await client.post(f"{base}/login", data={"user": "ada"})
+        return response.status_code, response.content
+
+
+async def curl_logs_in(base: str) -> tuple[int, bytes]:
+    command = [str(CURL), "-q", "-sS", "-L", "-b", "", "-d", "user=ada", f"{base}/login"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    return 200 if not process.returncode else 0, said
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        aiohttp_logs_in,
+        httpx_logs_in,
+        pytest.param(curl_logs_in, marks=pytest.mark.skipif(CURL is None, reason="curl is not installed")),
+    ],
+)
+def test_a_form_a_cookie_and_a_redirect(client: Callable[[str], Awaitable[tuple[int, bytes]]], file: Path) -> None:
+    async def main() -> None:
+        async with serving(file) as (site, _, port):
+            assert await client(f"http://127.0.0.1:{port}") == (200, b'{"user": "ada"}')
+            assert [path for path, _ in site.peers] == ["/login", "/cookies"]
+            assert site.connections() == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.skipif(missing(kind) != "", reason=missing(kind))) for kind in KINDS]
+)
+def test_websockets_of_an_application(kind: str) -> None:
+    """They send back what they get, compressed or not."""
+    conversations: list[tuple[bool, list[str | bytes]]] = []
+    messages: list[str | bytes] = ["", "na\u00efve", b"", bytes(range(256)), TEXT * 20, LARGE * 4]
+
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=("chat.v1", "chat.v2"), max_size=2**21)
+        await socket.prepare(request)
+        assert socket.protocol == "chat.v2"
+        answers: list[str | bytes] = []
+        for message in messages:
+            await (socket.send_str if isinstance(message, str) else socket.send_bytes)(message)  # type: ignore[operator]
+            answers.append((await socket.receive()).data)
+        conversations.append((socket.compression is not None, answers))
+        await socket.close(4000, "enough")
+        return socket
+
+    async def main() -> None:
+        with Peer(kind) as peer:
+            async with web_ask.serving(web_ask.site(web.get("/{tag}", talk))) as server:
+                for deflate in (False, True):
+                    peer.connect(server.url(f"/{deflate}").replace("http", "ws"), deflate=deflate, protocols=("chat.v2",))
+                    report = await peer.report(f"/{deflate}")
+                    assert report == {"code": 4000, "reason": "enough", "received": len(messages)}
+        assert conversations == [(False, messages), (True, messages)]
 
     run(main)
