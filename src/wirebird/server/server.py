@@ -239,7 +239,8 @@ class Server:
             listener = await loop.create_server(self._accept, sock=sock, backlog=tries, **tls)
         elif path is not None:
             listener = await loop.create_unix_server(self._accept, fspath(path), backlog=tries, **tls)
-            self._paths.append(fspath(path))
+            if not fspath(path).startswith("\0"):  # the abstract names of Linux are no files
+                self._paths.append(fspath(path))
         else:
             listener = await loop.create_server(self._accept, host, port, backlog=tries, reuse_port=reuse_port or None, **tls)
         self._listeners.append(listener)
