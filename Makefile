@@ -2,6 +2,7 @@
 #
 #   make test PYTHON=python3.12 VENV=.venv-3.12     another interpreter, beside the first
 #   make test ARGS="-k cookies"                     further arguments for pytest
+#   make test TEST_ALL=1                            more examples, larger sizes, every case on both loops
 #   make bench BEFORE=v0.1                          an earlier revision, measured beside today's
 
 PYTHON ?= python3

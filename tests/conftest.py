@@ -8,7 +8,7 @@ compared, and hold under `python -O` too.
 programs that tests start run as a user's would: asyncio's remarks on slow callbacks are not theirs to make.
 
 Of development mode loops do without what is asyncio's, which looks at the stack with each callback and takes a third of the
-suite's time.  With `PYTHONASYNCIODEBUG=1` they have it; `.ci/run` does so for one of its interpreters.
+suite's time.  With `PYTHONASYNCIODEBUG=1` they have it; `.ci/run` does so once.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite(*sorted(path.stem for path in Path(__file__).parent.glob("[!t]*.py") if path.stem != "conftest"))
+from effort import ALL, examples
 
-settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+_SEEN = ("conftest", "effort")
+pytest.register_assert_rewrite(*sorted(path.stem for path in Path(__file__).parent.glob("[!t]*.py") if path.stem not in _SEEN))
+
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=examples(100))
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+LOOPS: Final = ("asyncio", "uvloop")
 
 
 class QuietRunner(asyncio.Runner):
@@ -46,6 +52,22 @@ if not os.environ.get("PYTHONASYNCIODEBUG"):
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         os.environ.pop("PYTHONDEVMODE", None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a case that is there for both loops, and has other parameters besides, run one: now for this loop, now for that."""
+    if ALL:
+        return
+    cases: dict[str, dict[str, pytest.Item]] = {}
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        loops = [value for value in parameters.values() if isinstance(value, str) and value in LOOPS]
+        if len(loops) == 1 and len(parameters) > 1:
+            cases.setdefault(item.nodeid.replace(loops[0], ""), {})[loops[0]] = item
+    spared = {both[LOOPS[crc32(case.encode()) % 2]] for case, both in cases.items() if len(both) == 2}
+    if spared:
+        config.hook.pytest_deselected(items=list(spared))
+        items[:] = [item for item in items if item not in spared]
 
 
 @pytest.fixture(scope="module", autouse=True)

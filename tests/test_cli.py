@@ -175,6 +175,15 @@ def test_applications_and_what_makes_them(name: str, kind: type, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("modules")
+@pytest.mark.parametrize("name", ["site", "json", "wirebird", "made_for_tests"])
+def test_a_file_is_that_file_whatever_else_has_its_name(name: str, tmp_path: Path) -> None:
+    known = sys.modules.get(name)
+    (tmp_path / f"{name}.py").write_text(MADE)
+    assert isinstance(load(f"{name}.py:factory", tmp_path), Application)
+    assert known is None or sys.modules[name] is known
+
+
+@pytest.mark.usefixtures("modules")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -234,6 +243,16 @@ def test_an_application_is_served_until_a_signal(folder: Path, number: int) -> N
         assert program.wait() == 0
     records = [json.loads(line) for line in program.said.splitlines() if line.startswith("{")]
     assert [(record["target"], record["status"]) for record in records] == [("/", 200), ("/nothing", 404)]
+
+
+@pytest.mark.parametrize(("number", "inside"), [(signal.SIGTERM, ""), (signal.SIGINT, "def app(): ")])
+def test_a_signal_ends_what_takes_long_to_import(tmp_path: Path, number: int, inside: str) -> None:
+    (tmp_path / "slow.py").write_text(f"import time\n{inside}print('importing', flush=True); time.sleep(100)\n")
+    with serve(tmp_path, "slow.py", "--port", "0") as program:
+        program.wait_for("importing")
+        program.signal(number)
+        assert program.wait() == 0
+    assert program.said.strip() == "importing"
 
 
 def test_an_asgi_application_with_a_lifespan(folder: Path) -> None:

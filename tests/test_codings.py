@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from wirebird.errors import DecodingError, LimitExceeded, UsageError
 from wirebird.protocol import coding_streams, codings
 from wirebird.protocol.codings import (
@@ -85,7 +86,7 @@ BODIES = st.binary(max_size=400) | st.builds(
 SIZES = st.lists(st.integers(0, 5000), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     BODIES,
     st.lists(st.sampled_from(CODINGS), min_size=1, max_size=5),
@@ -250,7 +251,7 @@ def test_every_flipped_bit_is_found(coding):
             assert error.coding == coding
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(CODINGS), st.binary(min_size=1, max_size=300), SIZES)
 def test_garbage_raises_nothing_else(coding, garbage, sizes):
     for data in (garbage, encode(b"good", coding)[:6] + garbage):

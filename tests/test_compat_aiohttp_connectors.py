@@ -303,6 +303,20 @@ def test_resolvers(lib: Any) -> None:
 
 
 @both
+def test_a_resolver_that_has_nothing_to_close(lib: Any) -> None:
+    class Resolver:
+        async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[dict[str, Any]]:
+            return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}]
+
+    async def main() -> None:
+        async with Origin() as origin, lib.ClientSession(connector=lib.TCPConnector(resolver=Resolver())) as session:
+            async with session.get(origin.url("/").replace("127.0.0.1", "name.example")) as response:
+                assert response.status == 200
+
+    run(main)
+
+
+@both
 def test_over_a_unix_socket(lib: Any, tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
 
@@ -436,5 +450,21 @@ def test_proxy_credentials_go_to_the_proxy() -> None:
                 seen = await response.json()
             assert "proxy-authorization" not in seen["headers"]
             assert b"Proxy-Authorization: Basic YTpi\r\n" in heads[0]
+
+    run(main)
+
+
+@both
+def test_a_long_reason(lib: Any) -> None:
+    """`max_line_size` is for the reason alone."""
+
+    async def main() -> None:
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 " + b"x" * 8190 + b"\r\nContent-Length: 0\r\n\r\n")
+
+        async with listening(handler) as there, lib.ClientSession() as session:
+            async with session.get(f"http://{there}/") as response:
+                assert len(response.reason) == 8190
 
     run(main)

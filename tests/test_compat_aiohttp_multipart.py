@@ -683,3 +683,18 @@ def test_json_of_a_part_is_what_json_makes_of_it() -> None:
             await part.json()
 
     asyncio.run(run())
+
+
+def test_parts_that_have_gone_by_are_at_their_end(module: Any) -> None:
+    async def main() -> None:
+        body = b"--b\r\n\r\none\r\n--b\r\n\r\ntwo\r\n--b--\r\n"
+        reader = module.MultipartReader(headers(), Stream(body))
+        first = await reader.next()
+        assert not first.at_eof()
+        second = await reader.next()
+        assert first.at_eof()
+        assert not second.at_eof()
+        assert await reader.next() is None
+        assert second.at_eof()
+
+    run(main)

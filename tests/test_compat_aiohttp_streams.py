@@ -413,3 +413,25 @@ def test_a_read_that_took_too_long_is_taken_up_again(lib: Any, how: str) -> None
             assert origin.connections == 1
 
     run(main)
+
+
+@both
+def test_what_came_over_the_wire_is_counted(lib: Any) -> None:
+    text = b"the same again, " * 5_000
+
+    async def handler(asked: Asked, wire: Wire) -> None:
+        await wire.respond(200, [("Content-Encoding", "gzip")], gzip.compress(text))
+
+    async def main() -> None:
+        async with Origin() as origin, lib.ClientSession() as session:
+            origin.on("/coded", handler)
+            for auto_decompress in (True, False):
+                async with session.get(origin.url("/coded"), auto_decompress=auto_decompress) as response:
+                    data = await response.content.read()
+                    assert (data == text) is auto_decompress
+                    assert response.content.total_raw_bytes == int(response.headers["Content-Length"]) < len(text)
+            async with session.get(origin.url("/chunked/5000")) as response:
+                await response.content.read()
+                assert response.content.total_raw_bytes == 5000
+
+    run(main)

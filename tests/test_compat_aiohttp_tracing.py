@@ -546,3 +546,33 @@ def test_the_shape_is_that_of_aiohttp() -> None:
         for field in found.__slots__:
             with pytest.raises(AttributeError):
                 setattr(found(*values), field, 1)
+
+
+@pytest.mark.parametrize("lib", ["aiohttp", "wirebird.compat.aiohttp"])
+def test_those_who_heard_of_the_start_hear_of_the_end(lib: str) -> None:
+    """Though the start of another failed, which has heard nothing then."""
+    library = importlib.import_module(lib)
+    heard: list[str] = []
+
+    def traced(name: str, fault: Exception | None) -> Any:
+        async def start(session: Any, context: Any, params: Any) -> None:
+            heard.append(f"{name} start")
+            if fault is not None:
+                raise fault
+
+        async def failed(session: Any, context: Any, params: Any) -> None:
+            heard.append(f"{name} {params.exception!r}")
+
+        made = library.TraceConfig()
+        made.on_request_start.append(start)
+        made.on_request_exception.append(failed)
+        return made
+
+    async def main() -> None:
+        configs = [traced("good", None), traced("bad", RuntimeError("no")), traced("third", None)]
+        async with library.ClientSession(trace_configs=configs) as session:
+            with pytest.raises(RuntimeError, match="no"):
+                await session.get("http://127.0.0.1:1/")
+        assert heard == ["good start", "bad start", "good RuntimeError('no')"]
+
+    run(main)

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
+from effort import examples
 from wirebird.errors import InvalidHeader, UsageError
 from wirebird.models import cookies as cookies_module
 from wirebird.models.cookie_parsing import (
@@ -799,7 +800,7 @@ _urls = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(400))
 @given(st.lists(st.tuples(_urls, _fields), max_size=4), st.floats(min_value=-1e12, max_value=1e12))
 def test_any_text_is_taken_or_ignored(responses: list[tuple[URL, list[str]]], now: float) -> None:
     jar = CookieJar(public_suffix=plain_list)
@@ -834,7 +835,7 @@ def test_any_text_of_a_caller_is_sent_as_it_is_or_refused(name: str, value: str)
         assert jar.header(SECURE_A, NOW) == f"{name}={value}" == CookieJar().header(SECURE_A, NOW, {name: value})
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.text())
 def test_any_text_is_a_jar_or_a_usage_error(text: str) -> None:
     try:

@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import wirebird
+from effort import examples
 from origin import Asked, Origin, pattern, run
 from wirebird import Exchange, HTTPClient, HttpHeaders, Request
 from wirebird.models.url import destination, parse_url
@@ -196,7 +197,7 @@ _name = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.!#$%&'*+^`|~", min_size=
 
 
 @needs_curl
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(st.lists(st.tuples(_name, _value), max_size=6), st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
 @example([("X-A", "@file"), ("X-B", ";"), ("X-C", "\u200b\u202e\ufeff")], b"\x1b[2J\x07\r\n")
 @example([], b"\xff'\\x41\\n%")

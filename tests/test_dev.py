@@ -597,7 +597,13 @@ async def page(request):
     return web.Response(text=f"one {os.getpid()}")
 
 async def die(request):
-    os._exit(7)
+    if os.fork():
+        os._exit(7)
+    import time  # a worker of its, which has all that it had, but for the connection
+    os.close(request.get_extra_info("socket").fileno())
+    with open("worker", "w") as file:
+        file.write(str(os.getpid()))
+    time.sleep(60)
 
 async def slow(request):
     import asyncio
@@ -655,7 +661,10 @@ def test_code_that_changes_is_served_and_no_connection_refused(tmp_path: Path) -
         # A process that dies is said to have.
         with pytest.raises((http.client.HTTPException, ConnectionError)):
             ask(url, "/die")
-        assert "ended with exit code 7" in until(url, lambda text: "exit code" in text)
+        try:
+            assert "ended with exit code 7" in until(url, lambda text: "exit code" in text)
+        finally:
+            os.kill(int((tmp_path / "worker").read_text()), signal.SIGKILL)
         app.write_text(APP.replace('"one ', '"four '))
         fourth = until(url, lambda text: text.startswith("four"))
         assert len({text.split()[1] for text in (first, second, third, fourth)}) == 4

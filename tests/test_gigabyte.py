@@ -20,7 +20,10 @@ from pathlib import Path
 
 import pytest
 
+from effort import only_with_all
 from flood import MIB, block_at
+
+pytestmark = only_with_all
 
 BLOCKS = 1024  # of a mebibyte
 

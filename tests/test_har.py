@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wirebird
+from effort import examples
 from origin import FOX, Asked, Origin, Wire, code, pattern, run
 from wirebird import HarRecorder, HTTPClient, HttpResponse, Request, TCPConnector, UsageError
 from wirebird.client.har_content import content, params, post_data
@@ -461,7 +462,7 @@ def test_what_cannot_be_decoded_is_shown_as_it_came(codings: list[str]) -> None:
     assert found["text"] == "plain text"
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.binary(max_size=50), st.text(max_size=20), st.integers(0, 100), st.sampled_from(["", "gzip", "br", "deflate", "zstd"]))
 def test_any_body_can_be_shown(body: bytes, kind: str, received: int, coding: str) -> None:
     json.dumps(content(body, [coding] if coding else [], kind, received, 40))

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from http1_triples import REQUESTS, RESPONSES, Triple
 from wire import Driver, at_random, every_byte, run, whole
 from wirebird.errors import ProtocolError
 from wirebird.models.limits import DEFAULT_LIMITS, Limits
 from wirebird.protocol.http1_events import END, End, State
 
-examples = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+each = settings(max_examples=examples(300), deadline=None, derandomize=True, database=None)
 roles = st.sampled_from(["client", "server"])
 methods = st.sampled_from([b"GET", b"HEAD", b"POST", b"CONNECT"])
 
@@ -36,7 +37,7 @@ FRAGMENTS = [
 wild = st.one_of(st.binary(max_size=80), st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3), max_size=14).map(b"".join))
 
 
-@examples
+@each
 @given(roles, methods, st.lists(wild, max_size=6), st.booleans())
 def test_any_bytes_give_events_or_a_protocol_error(role: str, method: bytes, pieces: list[bytes], eof: bool) -> None:
     driver = Driver(role, method)
@@ -55,7 +56,7 @@ def test_any_bytes_give_events_or_a_protocol_error(role: str, method: bytes, pie
     assert len(driver.events) <= sent + 2
 
 
-@examples
+@each
 @given(roles, methods, wild, st.integers(0, 2**32))
 def test_any_cut_gives_the_same(role: str, method: bytes, data: bytes, seed: int) -> None:
     for eof in (False, True):
@@ -64,7 +65,7 @@ def test_any_cut_gives_the_same(role: str, method: bytes, data: bytes, seed: int
         assert run(role, at_random(data, Random(seed)), method, eof=eof) == expected
 
 
-@examples
+@each
 @given(
     roles,
     st.lists(wild, max_size=8),
@@ -90,7 +91,7 @@ def test_memory_is_bounded(role: str, pieces: list[bytes], limits: Limits) -> No
 triples = [triple for triple in [*RESPONSES.values(), *REQUESTS.values()] if len(triple.data) < 600 and triple.data]
 
 
-@examples
+@each
 @given(st.sampled_from(triples), st.integers(0, 2**32))
 def test_any_cut_of_a_mutated_message_gives_the_same(triple: Triple, seed: int) -> None:
     random = Random(seed)
@@ -129,7 +130,7 @@ def _chunked(pieces: list[bytes], extension: bytes, trailers: bytes) -> bytes:
     return b"".join(b"%x%b\r\n%b\r\n" % (len(piece), extension, piece) for piece in pieces) + b"0\r\n" + trailers + b"\r\n"
 
 
-@examples
+@each
 @given(
     fields,
     spaces,
@@ -178,7 +179,7 @@ def test_a_response_comes_as_it_was_sent(
         assert driver.parser.leftover == b""
 
 
-@examples
+@each
 @given(
     st.lists(
         st.tuples(token, fields, spaces, bodies, st.booleans(), fields).filter(lambda message: message[0] != b"CONNECT"),

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from effort import examples
 from wirebird.errors import ClientClosed, PoolTimeout, RequestTimeout, UsageError
 from wirebird.net.pool import STREAK, CyclicQueuePool, SmartPool, Ticket
 from wirebird.net.timeouts import NEVER, Timeouts
@@ -286,7 +287,7 @@ class CyclicMachine(PoolMachine):
 TestSmartPool = PoolMachine.TestCase
 TestCyclicQueuePool = CyclicMachine.TestCase
 TestSmartPool.settings = TestCyclicQueuePool.settings = settings(
-    max_examples=60, stateful_step_count=50, deadline=None, derandomize=True
+    max_examples=examples(60), stateful_step_count=50, deadline=None, derandomize=True
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from wirebird.models.headers import HttpHeaders
 from wirebird.protocol.ranges import Step, Version, judge, range_fields, read_digests, read_version, version_from
 
@@ -87,7 +88,7 @@ def test_a_version_is_what_identifies_one_state():
     assert read_version(HttpHeaders([("ETag", '"a"'), ("ETag", '"b"')]), None).validator == ""
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     st.dictionaries(
         st.sampled_from(["etag", "last_modified", "size", "digest"]),

@@ -22,6 +22,7 @@ from wirebird.models.limits import DEFAULT_LIMITS
 from wirebird.protocol.http1_heads import parse_request_head
 from wirebird.protocol.http1_parser import Parser
 from wirebird.server.asgi import AsgiApp
+from wirebird.server.asgi_messages import ApplicationError
 from wirebird.server.forwarded import Seen, TrustedProxies
 from wirebird.server.server import Server
 from wirebird.server.settings import Settings
@@ -596,3 +597,84 @@ def test_a_client_that_resets_when_its_last_answer_leaves() -> None:
         await server.close(0)
 
     run(main)
+
+
+@pytest.mark.parametrize("where", ["lifespan", "background", "web"])
+def test_what_does_not_heed_that_it_is_cancelled_is_not_waited_for_without_end(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("lifespan.SHUTDOWN_TIME", "lifespan.CANCEL_TIME", "server._APPLICATION"):
+        monkeypatch.setattr(f"wirebird.server.{name}", 0.01)
+
+    async def main() -> None:
+        release = asyncio.Event()
+
+        async def stays() -> None:
+            while not release.is_set():
+                with suppress(asyncio.CancelledError):
+                    await release.wait()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "lifespan":
+                await receive()
+                await send({"type": "lifespan.startup.complete"})
+                if where == "lifespan":
+                    await stays()
+                await receive()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body"})
+            if where == "background":
+                await stays()
+
+        async def cleans_up(app: web.Application) -> None:
+            await release.wait()
+
+        app = web.Application()
+        app.on_cleanup.append(cleans_up)
+        hub = Hub(app if where == "web" else AsgiApp(application))
+        await hub.start()
+        wire = hub.connect()
+        wire.feed(GET)
+        await settle()
+        async with asyncio.timeout(5):
+            with suppress(ApplicationError):
+                await hub.close(0.01)
+        release.set()
+        await settle()
+        hub.watch.stop()
+
+    run(main)
+
+
+def test_no_request_has_two_answers() -> None:
+    """A second one would be taken for that of the next request, which may be another's."""
+    said: list[type] = []
+
+    async def handler(exchange: Any) -> None:
+        exchange.respond(200, TEXT, b"one")
+        for again in (exchange.restart, lambda: exchange.respond(200, TEXT, b"two"), exchange.cut_short):
+            try:
+                again()
+            except UsageError as error:
+                said.append(type(error))
+
+    _, wire = serve(App({"/odd": handler}), get(b"/odd") + GET)
+    assert [response.body for response in wire.responses()] == [b"one", b"hello"] and len(said) == 3
+
+
+def test_how_much_is_read_at_once() -> None:
+    """S21, CVE-2025-69229: what may be made of tiny chunks is read in smaller parts than what cannot be."""
+    sizes: list[int] = []
+
+    async def handler(exchange: Any) -> None:
+        await asyncio.sleep(0)
+        exchange.respond(200, TEXT, b"")
+
+    def look(hub: Hub, wire: Any) -> None:
+        sizes.append(len(wire.connection.get_buffer(-1)))
+
+    for request in (b"", POST, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"):
+        serve(App({"/": handler}), request, turns=2, then=look)
+    assert sizes == [65536, 65536, 262144]

@@ -353,3 +353,35 @@ def test_lines_of_a_chunked_body_as_they_come() -> None:
             assert await wire.reader.readexactly(4) == b"two\n"
 
     run(main)
+
+
+def test_the_head_waits_for_nothing_but_a_body_that_is_there() -> None:
+    pieces: list[asyncio.Future[bytes]] = []
+
+    async def handler(asked: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = 5
+        await response.prepare(asked)
+        if asked.path == "/fault":
+            raise ZeroDivisionError
+        if asked.path == "/at-once":
+            await response.write(b"piece")
+        else:
+            pieces.append(asyncio.get_running_loop().create_future())
+            await response.write(await pieces[-1])
+        return response
+
+    async def main() -> None:
+        async with serving(handler, errors=1) as server:
+            async with line(server) as wire:
+                await wire.send(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+                head = await wire.reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+                pieces[0].set_result(b"piece")
+                assert await wire.reader.readexactly(5) == b"piece"
+                await wire.send(b"GET /at-once HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert (await wire.reader.read(1000)).endswith(b"\r\n\r\npiece"), "in one write"
+                await wire.send(b"GET /fault HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert (await wire.answer()).status == 500, "nothing has left yet"
+
+    run(main)

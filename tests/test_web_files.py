@@ -526,6 +526,23 @@ def test_siblings(tmp_path: Path) -> None:
     check(tmp_path, main)
 
 
+def test_siblings_of_nothing(tmp_path: Path) -> None:
+    """A folder that has everything compressed need not have it twice."""
+    make(tmp_path / "a.js.br", b"brotli")
+    make(tmp_path / "a.js.gz", b"gzip!!!")
+
+    async def main(server: TestServer) -> None:
+        for coding, body in (("br", b"brotli"), ("gzip", b"gzip!!!")):
+            reply = await get(server, "/a.js", f"Accept-Encoding: {coding}")
+            assert (reply.status, reply.body, reply.headers["content-encoding"]) == (200, body, coding)
+            assert (reply.headers["vary"], reply.headers["content-type"]) == ("Accept-Encoding", "text/javascript")
+        for refused in ([], ["Accept-Encoding: zstd"], ["Accept-Encoding: br;q=0, gzip;q=0"]):
+            assert (await get(server, "/a.js", *refused)).status == 404
+        assert (await get(server, "/b.js", "Accept-Encoding: br")).status == 404
+
+    check(tmp_path, main)
+
+
 def test_siblings_that_are_not_taken(tmp_path: Path) -> None:
     """S11: one that is older, or a link, or none at all."""
     make(tmp_path / "secret", b"secret")

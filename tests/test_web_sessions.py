@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wirebird
+from effort import examples
 from origin import run
 from web_wire import ask
 from wirebird import web
@@ -317,7 +318,7 @@ def test_a_cookie_that_was_changed_is_not_believed(make: Make) -> None:
 def test_no_cookie_makes_trouble(make: Make) -> None:
     storage = make()
 
-    @settings(max_examples=20)
+    @settings(max_examples=examples(20))
     @given(st.lists(st.text(max_size=60), max_size=20))
     def check(tokens: list[str]) -> None:
         for token in tokens:

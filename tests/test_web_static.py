@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from raw_peer import run
 from web_ask import get, serving, site
 from wirebird import web
@@ -292,7 +293,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=8))
 def test_whatever_is_named_is_in_the_folder(pieces: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:

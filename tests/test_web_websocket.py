@@ -119,6 +119,23 @@ def test_the_answer_is_that_of_the_rfc() -> None:
     run(main)
 
 
+def test_a_request_has_the_transport_of_its_websocket() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        before = request.get_extra_info("peername")
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        await ws.send_str(str(request.get_extra_info("peername") == before == request.transport.get_extra_info("peername")))
+        return ws
+
+    async def main() -> None:
+        app = web.Application()
+        app.add_routes([web.get("/ws", handler)])
+        async with TestServer(app) as server, raw(server) as wire:
+            assert (await frame(wire)).payload == b"True"
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     ("data", "status", "field"),
     [

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wirebird
+from effort import examples
 from wirebird.errors import InvalidResponse, WebSocketError
 from wirebird.protocol import websocket_deflate
 from wirebird.protocol.websocket_deflate import Agreed, Deflate, Deflater, Inflater
@@ -349,7 +350,7 @@ def test_every_level(level: int) -> None:
         assert inflate(*payloads) == [TEXT, b"", TEXT, b"Hello"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     DEFLATES,
     DEFLATES,
@@ -622,7 +623,7 @@ ANSWERS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(WISHES), ANSWERS)
 def test_negotiation_is_that_of_websockets(wish: Deflate, parameters: list[tuple[str, str | None]]) -> None:
     exceptions = pytest.importorskip("websockets.exceptions")

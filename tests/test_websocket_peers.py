@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import effort
 import wirebird
 from origin import pattern
 from raw_peer import check_settled, run
@@ -210,7 +211,7 @@ def received(kind: str, deflate: bool) -> int:
     return 1 + 13 + 3 * deflate + 2 + 8 * (kind in SENDS_FRAGMENTS) + 2 + 1 + 200
 
 
-@CODED
+@pytest.mark.parametrize("deflate", [False, True] if effort.ALL else [False], ids=["plain", "deflate"][: 1 + effort.ALL])
 @ROLES
 @ALL
 def test_sixteen_mebibytes(peers, kind, role, deflate):

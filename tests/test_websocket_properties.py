@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from websocket_subject import ROLES, Subject, outcome
 from websocket_wire import (
     BINARY,
@@ -41,7 +42,7 @@ from wirebird.protocol.websocket import Protocol
 from wirebird.protocol.websocket_deflate import Agreed
 from wirebird.protocol.websocket_frames import apply_mask, encode_frame, mask_in_python
 
-examples = settings(max_examples=100)
+each = settings(max_examples=examples(100))
 roles = st.sampled_from(ROLES)
 seeds = st.integers(0, 2**32)
 
@@ -123,7 +124,7 @@ def outcomes(role: str, stream: bytes, seed: int, **options: Any) -> Iterator[tu
 # -- what is right -----------------------------------------------------------------------------------------------------
 
 
-@examples
+@each
 @given(roles, conversations(), seeds)
 def test_what_is_right_is_received(role: str, frames: list[Frame], seed: int) -> None:
     """The messages, whole; the pongs, in order and with what the pings had; the close frame, with its code back."""
@@ -137,7 +138,7 @@ def test_what_is_right_is_received(role: str, frames: list[Frame], seed: int) ->
         assert decode(out, masked=role == "client") == answers
 
 
-@examples
+@each
 @given(roles, conversations(), seeds, st.booleans(), st.booleans())
 def test_what_is_right_and_compressed_is_received(
     role: str, frames: list[Frame], seed: int, server_takeover: bool, client_takeover: bool
@@ -168,7 +169,7 @@ def test_what_is_right_and_compressed_is_received(
         assert (events, code) == (verdict.events, 0)
 
 
-@examples
+@each
 @given(roles, st.lists(words | blobs, max_size=5), seeds, st.sampled_from([None, True, False]), st.booleans())
 def test_what_one_sends_the_other_receives(
     role: str, data: list[str | bytes], seed: int, compress: bool | None, deflate: bool
@@ -203,7 +204,7 @@ def test_what_one_sends_the_other_receives(
 # -- what is not -------------------------------------------------------------------------------------------------------
 
 
-@examples
+@each
 @given(roles, mistakes(), seeds, st.sampled_from([2**20, 130, 10, 0]), st.sampled_from([4096, 3, 1]))
 def test_a_mistake_is_found_where_it_is(role: str, frames: list[Frame], seed: int, max_size: int, max_fragments: int) -> None:
     """The events before it, its code, and nothing of what is behind it."""
@@ -216,7 +217,7 @@ def test_a_mistake_is_found_where_it_is(role: str, frames: list[Frame], seed: in
         assert not code or sent[-1].payload[:2] == code.to_bytes(2, "big")
 
 
-@examples
+@each
 @given(roles, mistakes(), seeds)
 def test_a_mistake_among_compressed_messages(role: str, frames: list[Frame], seed: int) -> None:
     """Some messages are compressed, some say that they are and are not, and some frames say so that may not."""
@@ -233,7 +234,7 @@ def test_a_mistake_among_compressed_messages(role: str, frames: list[Frame], see
         assert (events, code) == (verdict.events, verdict.code)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(roles, wild, seeds, st.booleans())
 @example("client", b"\x82\x7f\0\0\0\0\0\1\0\0" + b"a" * 65536 + b"\x81\x00\x83", 1, False)
 @example("server", b"\x82\xfe\x00\x7e\1\2\3\4" + b"a" * 126 + b"\x88\x80\0\0\0\0\x81", 1, True)
@@ -245,7 +246,7 @@ def test_any_bytes_give_events_or_an_error(role: str, data: bytes, seed: int, de
         assert (events, code) == (verdict.events, verdict.code)
 
 
-@examples
+@each
 @given(roles, mistakes(), seeds)
 def test_without_automatic_pongs(role: str, frames: list[Frame], seed: int) -> None:
     """Pings and pongs are messages then, and nothing is answered; all the rest is the same."""
@@ -259,7 +260,7 @@ def test_without_automatic_pongs(role: str, frames: list[Frame], seed: int) -> N
 # -- the codec ---------------------------------------------------------------------------------------------------------
 
 
-@examples
+@each
 @given(st.binary(max_size=700), st.binary(min_size=4, max_size=4))
 def test_masks(data: bytes, key: bytes) -> None:
     """RFC 6455 5.3, byte by byte."""
@@ -367,7 +368,7 @@ def inside_a_message(frames: list[Frame]) -> bool:
     return False
 
 
-@examples
+@each
 @given(roles, conversations() | mistakes())
 def test_websockets_agrees(role: str, frames: list[Frame]) -> None:
     """`websockets` 14 to 17.  It fails a close frame between fragments, which RFC 6455 5.4 and 5.5 do not forbid, with 1002."""
@@ -380,7 +381,7 @@ def test_websockets_agrees(role: str, frames: list[Frame]) -> None:
         assert ours == theirs
 
 
-@examples
+@each
 @given(roles, conversations() | mistakes())
 def test_wsproto_agrees(role: str, frames: list[Frame]) -> None:
     """`wsproto` 1.2 and 1.3.  They do not know the close code 1014, which IANA registered later."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import examples
 from wirebird.protocol.websocket import Protocol
 from wirebird.protocol.websocket_frames import encode_frame
 from wirebird.protocol.websocket_messages import Close, Message, MessageType, Ping, Pong
@@ -121,7 +122,7 @@ def streams(draw: st.DrawFn) -> tuple[bool, bytes]:
     return server, data[: len(data) - draw(st.sampled_from([0, 0, 0, 1, 2, 5]))]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(streams(), st.data())
 def test_every_segmentation_gives_what_a_plain_reader_gives(stream: tuple[bool, bytes], data: st.DataObject) -> None:
     server, wire = stream

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 from typing import Any, Final
 
 import click
@@ -25,6 +28,7 @@ from ..server.server import Served
 from ..web.app import Application
 
 __all__ = [
+    "Interrupted",
     "LoadError",
     "Target",
     "find_object",
@@ -52,6 +56,10 @@ _CALLERS: Final = (
 
 class LoadError(Exception):
     """There is nothing to serve.  Its text is for people; its cause, if there is one, is what the application's code raised."""
+
+
+class Interrupted(LoadError):
+    """A signal has come while the application's code was doing something that no event loop can end."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def _read_file(path: Path, name: str) -> Target:
     while (folder / "__init__.py").exists() and folder.name.isidentifier():
         parts.insert(0, folder.name)
         folder = folder.parent
-    if not parts or not all(part.isidentifier() for part in parts):
+    if not parts or not all(part.isidentifier() for part in parts) or parts[0] in sys.stdlib_module_names | {"wirebird"}:
         return Target(path.parent, str(path), name)
     return Target(folder, ".".join(parts), name)
 
@@ -130,6 +138,8 @@ def _import(target: Target) -> ModuleType:
     try:
         if target.module.endswith(".py"):
             stem = Path(target.module).stem
+            if stem in sys.modules:
+                stem = f"{stem} of the command line"  # others need theirs
             spec = spec_from_file_location(stem, target.module)
             if spec is None or spec.loader is None:
                 raise LoadError(f"{target.module} cannot be imported")
@@ -167,13 +177,41 @@ async def load(target: Target, options: dict[str, Any], *, in_worker: bool = Fal
     try:
         if target.is_folder:
             return folder_app(target.folder, listing=not options["no_listing"])
-        found = find_object(target)
+        with interruptible():
+            found = find_object(target)
         return await make_served(found, target, root_path=options["root_path"], lifespan=_LIFESPANS[options["lifespan"]])
     except LoadError as error:
         if not in_worker:
             raise
         report(error)
         raise SystemExit(1) from None
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM end what the application's code does meanwhile: as long as that takes, no event loop can.
+
+    Raises `Interrupted` then.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    own = {}
+    if threading.current_thread() is threading.main_thread():
+        own = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    waiting = {
+        number: handler for number, handler in own.items() if callable(handler) and handler is not signal.default_int_handler
+    }
+    for number in waiting:
+        signal.signal(number, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted") from None
+    finally:
+        for number, handler in waiting.items():
+            signal.signal(number, handler)
 
 
 def folder_app(folder: Path, prefix: str = "/", *, listing: bool = True) -> Served:
@@ -208,8 +246,11 @@ async def make_served(found: Any, target: Target, *, root_path: str = "", lifesp
 
 async def _call(factory: Callable[[], Any], target: Target) -> Any:
     try:
-        made = factory()
+        with interruptible():
+            made = factory()
         return await made if inspect.isawaitable(made) else made
+    except LoadError:
+        raise
     except Exception as error:
         raise LoadError(f"{target} made no application: {type(error).__name__}: {error}") from error
 

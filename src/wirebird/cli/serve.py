@@ -9,7 +9,7 @@ import click
 
 from . import options as common
 from .launch import complain, read_launch, start_logging
-from .loading import LoadError, load, own_traceback, read_target, report
+from .loading import Interrupted, LoadError, load, own_traceback, read_target, report
 
 __all__ = ["command"]
 
@@ -78,6 +78,8 @@ def command(**options: Any) -> int:
     start_logging(options["log_level"], bool(launch.access_log))
     try:
         return launch.run(lambda: load(target, options, in_worker=launch.workers > 1))
+    except Interrupted:
+        return 0
     except LoadError as error:
         report(error)
         return 1

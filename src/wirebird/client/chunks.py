@@ -92,6 +92,11 @@ class ChunkReader:
         self._at_end = False  # what the decoder holds is the end of a chunk
         self._ahead = b""  # decoded already
 
+    @property
+    def taken(self) -> int:
+        """Bytes of the body, as it came, that were read so far."""
+        return self._given
+
     def take(self) -> tuple[bytes, bool] | None:
         """The next piece, and whether a chunk ends with it; an empty piece without an end is the end of the body.
 

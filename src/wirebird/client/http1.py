@@ -199,7 +199,7 @@ class Http1Connection(Stream):
         if not self.writable:
             self._rearm()
         await super().drain()
-        if self.sending:
+        if self.sending and not getattr(self._body, "awaited", False):
             self.deadline = self.total_at  # while the caller produces the next piece, the peer owes nothing
 
     def cancel(self, waiter: asyncio.Future[Any]) -> None:
@@ -419,7 +419,7 @@ class Http1Connection(Stream):
 
     def _rearm(self) -> None:
         """The peer has just done something: its time to do the next thing begins.  None is set while it has to wait for us."""
-        waits, timeouts = self.sending and self.writable, self._timeouts()
+        waits, timeouts = self.sending and self.writable and not getattr(self._body, "awaited", False), self._timeouts()
         self.deadline = self.total_at if waits else min(timeouts.after(monotonic(), timeouts.read), self.total_at)
         if self.deadline < self.watch.next_at:
             self.watch.arm(self.deadline)

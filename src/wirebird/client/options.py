@@ -30,7 +30,8 @@ class Options:
     meant for the origin that it names and no other, as is `server_hostname`, the name to verify and to send as SNI.  `proxy`
     chooses for each hop, None for none; `retries` is the policy, None to send once; `coding_limits` take the place of the usual
     ones, and `limits` of the connector's; `http10` has the request say HTTP/1.0.  `upgrade` is what the request offers to switch
-    to, None for a request that stays with HTTP.
+    to, None for a request that stays with HTTP.  `duplex` gives a 2xx to the caller as soon as it begins, while the body of the
+    request is still being sent; that body is closed when it was.
     """
 
     timeouts: Timeouts
@@ -48,6 +49,7 @@ class Options:
     server_hostname: str | None = None
     limits: Limits | None = None
     http10: bool = False
+    duplex: bool = False
 
     def for_another_origin(self) -> Options:
         """The same without what was meant for one origin only."""

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from weakref import ref
 
 from ..errors import ConnectionLost, InvalidHeader, ProtocolError, ProxyError, UsageError
 from ..models.headers import encode_fields, split_list
@@ -23,6 +24,7 @@ from .response import HttpResponse
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..net.incoming import Incoming
     from ..net.proxy import Proxy
     from ..net.timeouts import Timeouts
     from ..net.tunnel import Detour
@@ -217,11 +219,16 @@ class Transport:
             observed.mark("sent")
         upload = None
         if body is not None:
-            upload = connection.loop.create_task(_upload(connection, body, length, waiter, asked, observed))
+            # A weak one: the waiter has the response, and whoever sends must not keep that alive.
+            upload = connection.loop.create_task(_upload(connection, body, length, ref(waiter), asked, observed))
         try:
             response = await waiter
             if upload is not None and not upload.done() and 200 <= response.status_code < 300:
-                await _finish_upload(upload, response, request)
+                if options.duplex and response._incoming is not None:
+                    _go_on(upload, body, response._incoming, connection)  # type: ignore[arg-type]
+                    upload = None
+                else:
+                    await _finish_upload(upload, response, request)
         except BaseException:
             connection.cancel(waiter)
             raise
@@ -259,15 +266,16 @@ async def _upload(
     connection: Http1Connection,
     body: bytes | Body,
     length: int,
-    waiter: asyncio.Future[HttpResponse],
+    waiting: ref[asyncio.Future[HttpResponse]],
     asked: asyncio.Future[None] | None,
     observed: Observation | None,
 ) -> None:
     """Send the body, until it ends or the response makes the rest pointless (RFC 9112 9.5)."""
     if asked is not None:
         await asyncio.wait([asked], timeout=CONTINUE_TIME)
-        if waiter.done():
+        if (waiter := waiting()) is None or waiter.done():
             return
+        del waiter
     writer = Writer(length)
     try:
         if isinstance(body, bytes):
@@ -288,7 +296,7 @@ async def _upload(
         if isinstance(error, ConnectionLost) and connection.closing:
             return  # whoever awaits the response is told by the connection itself
         # The body is at fault, not the peer: the request cannot be completed, and the caller is told why.
-        if not waiter.done():
+        if (waiter := waiting()) is not None and not waiter.done():
             connection.give_up()
             waiter.set_exception(RuntimeError("the body raised StopIteration") if isinstance(error, StopIteration) else error)
         elif (task := asyncio.current_task()) is not None and not task.cancelling():
@@ -296,13 +304,38 @@ async def _upload(
         return
     except BaseException:
         # Cancelled by the body itself, if not by `_conclude`: so is then the request, as if it had awaited the body in person.
-        if not waiter.done():
+        if (waiter := waiting()) is not None and not waiter.done():
             connection.give_up()
             waiter.cancel()
         raise
     connection.sent()
     if observed is not None:
         observed.mark("sent")
+
+
+def _go_on(upload: asyncio.Task[None], body: bytes | Body, incoming: Incoming, connection: Http1Connection) -> None:
+    """Both directions at once: the body is sent for as long as the answer goes on, and the caller has that already."""
+
+    def answered() -> None:
+        upload.cancel()  # what the answer ended without is not sent
+
+    upload.get_loop().create_task(_see_off(upload, body, connection))  # what it waits for keeps it
+    incoming.on_end(answered)
+
+
+async def _see_off(upload: asyncio.Task[None], body: bytes | Body, connection: Http1Connection) -> None:
+    """Wait for the end of an upload that nobody else waits for, and tell the reader of the response if it has failed."""
+    await asyncio.wait([upload])
+    error = None if upload.cancelled() else upload.exception()
+    if not connection.sending:
+        pass  # it may be another's by now
+    elif error is None:
+        connection.break_off()
+    else:
+        failure = ConnectionLost("the body of the request could not be sent", peer=connection.peer, phase="reading the body")
+        failure.__cause__ = error
+        connection._fail(failure)
+    await close_bodies(body)
 
 
 async def _finish_upload(upload: asyncio.Task[None], response: HttpResponse, request: Request) -> None:

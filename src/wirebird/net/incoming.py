@@ -212,6 +212,11 @@ class Incoming:
         if self._endings:
             self._end()
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for more of it."""
+        return self._readers > 0
+
     def on_end(self, callback: Callable[[], None]) -> None:
         """Call `callback` once nothing more will come, or nobody wants it; at once if that is so."""
         if self.complete or self.error is not None:

@@ -165,10 +165,8 @@ class NameCache:
         family: int = socket.AF_UNSPEC,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if resolver is not None and not (
-            callable(getattr(resolver, "resolve", None)) and callable(getattr(resolver, "close", None))
-        ):
-            raise UsageError(f"resolver must have the methods resolve and close, {resolver!r} has not", argument="resolver")
+        if resolver is not None and not callable(getattr(resolver, "resolve", None)):
+            raise UsageError(f"resolver must have a method resolve, {resolver!r} has not", argument="resolver")
         if max_entries < 1:
             raise UsageError(f"max_entries must be at least 1, not {max_entries!r}", argument="max_entries")
         self.resolver: Resolver = resolver if resolver is not None else DefaultResolver()

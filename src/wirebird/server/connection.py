@@ -22,7 +22,6 @@ from ..models.message import RequestHead
 from ..net.incoming import PieceSupply
 from ..net.timeouts import NEVER
 from ..protocol.http1_events import END, End, Event, State
-from ..protocol.http1_heads import check_scheme
 from .driver import Driver
 from .exchange import Exchange
 from .host import Host, Phase
@@ -54,7 +53,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         "_proxies",
         "_run",
         "exchange",
-        "requests",
         "stamp",
         "total_at",
     )
@@ -70,7 +68,6 @@ class ServerConnection(PieceSupply, LingeringStream):
         self._expecting = False  # the client waits for a 100
         self._fault: ProtocolError | None = None
         self.exchange: Exchange | None = None
-        self.requests = 0
         self.stamp = host.stamp
         self.total_at = NEVER
 
@@ -141,6 +138,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         self.forget_deadlines()
         host = self._host
         host.connections.discard(self)
+        host.past_requests += self.requests
         exchange = self.exchange
         gone = self.phase is GONE
         self.phase = GONE
@@ -236,9 +234,7 @@ class ServerConnection(PieceSupply, LingeringStream):
     def _look_behind(self, exchange: Exchange) -> bool:
         """Find out who the client is behind a proxy; whether that can be told."""
         try:
-            exchange.seen = self._proxies.look(self.peer, exchange.head)  # type: ignore[union-attr]
-            if exchange.scheme == "http":
-                check_scheme(exchange.head.target)
+            exchange.look_behind(self._proxies)  # type: ignore[arg-type]
         except InvalidRequest as error:
             self.exchange = None
             self._break(error, exchange.head)
@@ -251,7 +247,7 @@ class ServerConnection(PieceSupply, LingeringStream):
         self._expecting = head.expect_continue and head.length != 0
         self._discarded = 0
         self.due_at(NEVER)
-        self.body_begins()
+        self.body_begins(head.length)
         self._more(events[1:])
         if self.ended:  # what the client said last is not the whole of a request
             try:
@@ -407,7 +403,8 @@ class ServerConnection(PieceSupply, LingeringStream):
 
     def _refuse(self, exchange: Exchange, status: int, said: str) -> None:
         """Answer with an error, and close."""
-        exchange.keep_alive = exchange.begun = False
+        exchange.keep_alive = False
+        exchange.restart()
         exchange.respond(status, *refusal(status, said))
 
     def _break(self, error: ProtocolError, head: RequestHead = NOBODY) -> None:

@@ -12,6 +12,7 @@ websocket = exchange.accept_websocket(head)                                     
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,15 +25,13 @@ from ..models.message import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from ..models.url import Destination, destination
 from ..net.incoming import Incoming, Supply
 from ..protocol.http1 import Writer
-from ..protocol.http1_heads import parse_response_head
+from ..protocol.http1_heads import check_scheme, parse_response_head
 from ..protocol.http1_responses import response_framing
 from .peer import address_of, host_of
 
 if TYPE_CHECKING:
-    import asyncio
-
     from ..net.websocket import WebSocket
-    from .forwarded import Seen
+    from .forwarded import Seen, TrustedProxies
 
 __all__ = ["Channel", "Exchange"]
 
@@ -55,6 +54,10 @@ class Channel(Supply, Protocol):
     @property
     def stopping(self) -> bool:
         """Whether the server is being closed."""
+
+    @property
+    def cancels(self) -> bool:
+        """Whether a handler whose client has left is cancelled."""
 
     def authority(self) -> str:
         """`host:port` of this side, for a request that names none."""
@@ -130,6 +133,12 @@ class Exchange:
     def __repr__(self) -> str:
         return f"<Exchange {self.head.method.decode()} {self.head.target.decode('latin-1')} {self.status or 'unanswered'}>"
 
+    def look_behind(self, proxies: TrustedProxies) -> None:
+        """Find out what trusted proxies say of the client.  Raises `InvalidRequest` if that cannot be told."""
+        self.seen = proxies.look(self.connection.peer, self.head)
+        if self.scheme == "http":
+            check_scheme(self.head.target)
+
     @property
     def body(self) -> Incoming:
         """The body of the request, on its way."""
@@ -187,6 +196,12 @@ class Exchange:
         """Whether the server is being closed."""
         return self.connection.stopping
 
+    @property
+    def transport(self) -> Any:
+        """The transport, though it may be a WebSocket's by now; None once it is closed, and where there is none."""
+        websocket = self.websocket
+        return getattr(self.connection if websocket is None else websocket.connection, "transport", None)
+
     def has_body(self) -> bool:
         """Whether the response has a body, as it has not after HEAD; known when it is begun."""
         return self._writer is not None
@@ -196,7 +211,9 @@ class Exchange:
         return not self.finished and (not self.begun or bool(self._head))
 
     def restart(self) -> None:
-        """Forget the response of which nothing has left."""
+        """Forget the response of which nothing has left.  Raises `UsageError` for another."""
+        if not self.is_unsent():
+            raise UsageError("the response is on its way")
         self.begun = self.finished = False
         self._head = b""
         self._writer = None
@@ -266,6 +283,15 @@ class Exchange:
         self._writer = Writer(length) if has_body else None
         self.status = head.status
         self.begun = True
+
+    async def announce(self) -> None:
+        """Have the head leave in the next turn of the loop, unless the first piece takes it along: that may be long in coming."""
+        asyncio.get_running_loop().call_soon(self._announce)
+
+    def _announce(self) -> None:
+        head, self._head = self._head, b""
+        if head:
+            self.connection.write(head)
 
     async def write(self, data: bytes) -> None:
         """A piece of the body; nothing where there is none, as after HEAD.

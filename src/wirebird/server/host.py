@@ -27,15 +27,17 @@ class Phase(IntEnum):
 class Host(Protocol):
     """What a connection needs of its server.
 
-    connections  those with a transport
-    orphans      those without, as the client has left or has a WebSocket by now, whose handler still runs
-    upgraded     the WebSockets
-    done         told of every exchange that is over, however it ended; None for nobody
+    connections    those with a transport
+    past_requests  how many requests came over those that are gone
+    orphans        those without, as the client has left or has a WebSocket by now, whose handler still runs
+    upgraded       the WebSockets
+    done           told of every exchange that is over, however it ended; None for nobody
     """
 
     settings: Settings
     watch: Watch
     connections: set[Any]
+    past_requests: int
     orphans: set[Any]
     upgraded: set[Any]
     stopping: bool

@@ -9,12 +9,15 @@ from typing import Any, Literal
 from ..errors import UsageError
 from .asgi_messages import Application, ApplicationError, Message
 
-__all__ = ["Lifespan", "LifespanMode"]
+__all__ = ["CANCEL_TIME", "Lifespan", "LifespanMode"]
 
 LifespanMode = bool | Literal["auto"]
 
 # How long an application may take to shut down before its task is cancelled, seconds.
 SHUTDOWN_TIME = 5.0
+
+# And how long what was cancelled is waited for, seconds.
+CANCEL_TIME = 1.0
 
 
 class Lifespan:
@@ -58,7 +61,7 @@ class Lifespan:
                 for task in late:
                     task.cancel()
                 if late:
-                    await asyncio.wait(late)
+                    await asyncio.wait(late, timeout=CANCEL_TIME)  # they may not heed that
         finally:
             await self.shutdown()
 
@@ -71,7 +74,7 @@ class Lifespan:
         _, late = await asyncio.wait([task], timeout=SHUTDOWN_TIME)
         if late:
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.wait([task], timeout=CANCEL_TIME)  # it may not heed that
             raise ApplicationError(f"the application did not shut down within {SHUTDOWN_TIME:g} s")
         if self._failed_late is not None:
             raise self._failed_late

@@ -39,10 +39,10 @@ LINGERING, GONE = Phase.LINGERING, Phase.GONE
 class LingeringStream(PacedStream):
     """A stream with a parser, of which the client gets to read the end.
 
-    `ended` says that the client sends no more, `paused` that the socket is left alone.
+    `ended` says that the client sends no more, `paused` that the socket is left alone; `requests` counts.
     """
 
-    __slots__ = ("_is_sent", "ended", "parser", "paused", "phase", "secure")
+    __slots__ = ("_is_sent", "ended", "parser", "paused", "phase", "requests", "secure")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
         super().__init__(loop, host)
@@ -51,6 +51,7 @@ class LingeringStream(PacedStream):
         self.parser = Parser(server=True, limits=host.settings.limits)
         self.paused = False
         self.phase = Phase.IDLE
+        self.requests = 0
         self.secure = False
 
     # -- in ------------------------------------------------------------------------------------------------------------
@@ -192,6 +193,11 @@ class LingeringStream(PacedStream):
         """Whether the server is being closed."""
         return self._host.stopping
 
+    @property
+    def cancels(self) -> bool:
+        """Whether a handler whose client has left is cancelled."""
+        return self._host.settings.cancel_on_disconnect
+
     # -- another protocol ----------------------------------------------------------------------------------------------
 
     def release(self) -> bytes:
@@ -207,6 +213,7 @@ class LingeringStream(PacedStream):
         self.phase = GONE
         self.forget_deadlines()
         self._host.connections.discard(self)
+        self._host.past_requests += self.requests
         self._host.orphans.add(self)
         self.resume()
         received, self.parser.leftover = self.parser.leftover, b""
@@ -229,17 +236,22 @@ class LingeringStream(PacedStream):
                 host.settle()
 
         websocket.connection.when_gone().add_done_callback(forget)
+        if host.stopping:  # the others were told before it was there
+            self._say_goodbye(websocket, 1001)
 
     def orphan_ended(self, websocket: WebSocket | None, error: BaseException | None) -> None:
         """The handler has ended, and the transport is gone, or another protocol's."""
         host = self._host
         host.orphans.discard(self)
         if websocket is not None and not websocket.closed:
-            closing = self.loop.create_task(_say_goodbye(websocket, 1000 if error is None else 1011))
-            host.orphans.add(closing)
-            closing.add_done_callback(self._forget)
+            self._say_goodbye(websocket, 1000 if error is None else 1011)
         if host.stopping:
             host.settle()
+
+    def _say_goodbye(self, websocket: WebSocket, code: int) -> None:
+        closing = self.loop.create_task(_close(websocket, code))
+        self._host.orphans.add(closing)
+        closing.add_done_callback(self._forget)
 
     def _forget(self, orphan: object) -> None:
         self._host.orphans.discard(orphan)
@@ -247,6 +259,6 @@ class LingeringStream(PacedStream):
             self._host.settle()
 
 
-async def _say_goodbye(websocket: WebSocket, code: int) -> None:
+async def _close(websocket: WebSocket, code: int) -> None:
     with suppress(WirebirdError):
         await websocket.close(code)

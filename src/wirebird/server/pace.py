@@ -22,7 +22,8 @@ from math import ceil
 from time import monotonic
 from typing import Final
 
-from ..net.stream import Stream
+from ..net.incoming import WINDOW
+from ..net.stream import READ_SIZE, Stream
 from ..net.timeouts import NEVER
 from .host import Host
 
@@ -58,6 +59,7 @@ class PacedStream(Stream):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, host: Host) -> None:
         super().__init__(loop, "")
+        self._view = self._view[:WINDOW]
         self._host = host
         self._credit = 0.0  # seconds that the body under way may still keep its readers waiting
         self._wait_began = 0.0  # when a reader of the body began to wait, 0 if there is none
@@ -130,8 +132,9 @@ class PacedStream(Stream):
         limit = NEVER if settings.header_timeout is None else settings.header_timeout
         return limit if settings.min_rate is None else min(limit, settings.rate_grace + size / settings.min_rate)
 
-    def body_begins(self) -> None:
-        """A body is on its way."""
+    def body_begins(self, length: int) -> None:
+        """A body is on its way: so many bytes, or `CHUNKED`, which are read a little at a time, as a byte may be a chunk."""
+        self._view = memoryview(self._buffer)[: READ_SIZE if length > 0 else WINDOW]
         self._credit = self._host.settings.rate_grace
         self._wait_began = 0.0
 

@@ -37,6 +37,10 @@ __all__ = ["Served", "Server"]
 # How long the last bytes may take to leave when the server is closed, seconds.
 _GOODBYE: Final = 1.0
 
+# How long an application may take to end, beyond its grace: that is for what it still does, and an ASGI application has 5 for its
+# lifespan, seconds.
+_APPLICATION: Final = 10.0
+
 # asyncio's own limit for the end of TLS counts from the close, however much there is still to send: a day is none, seconds.
 _UNHURRIED: Final = 86400.0
 
@@ -104,6 +108,7 @@ class Server:
         self.app = app
         self.settings = settings or Settings()
         self.connections: set[ServerConnection] = set()
+        self.past_requests = 0
         self.orphans: set[Any] = set()
         self.upgraded: set[Closeable] = set()
         self.stopping = False
@@ -270,7 +275,7 @@ class Server:
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def close(self, grace: float = 30.0) -> None:
-        """Stop; idempotent.  Requests under way, WebSockets and the application have `grace` seconds, each.
+        """Stop; idempotent.  Requests under way and WebSockets have `grace` seconds, then the application as many and 10 more.
 
         While it is being closed, another call waits for the same end, and one with 0 takes the rest of the grace away.
         """
@@ -375,9 +380,12 @@ class Server:
             grace = 0.0
         ending = asyncio.ensure_future(self.app.shutdown(grace))
         try:
-            await asyncio.wait([ending, hurry], return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done():
+            limit = grace + _APPLICATION
+            await asyncio.wait([ending, hurry], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done() and hurry.done():
                 await asyncio.wait([ending], timeout=_GOODBYE)
+            elif not ending.done():
+                _log.error("the application does not end, and is not waited for any longer")
         finally:
             if not ending.done():
                 ending.cancel()

@@ -28,7 +28,7 @@ __all__ = ["Workers"]
 # What serves in a worker: it is given how to learn of the end, and whom to tell that it is ready.
 Work: TypeAlias = "Callable[[Callable[[Callable[[bool], None]], None], Callable[[], None]], None]"
 
-# A worker that is asked to end has its grace, twice: for requests, and for the application; and this, seconds.
+# A worker that is asked to end has its grace, twice: for requests, and for the application, which has 10 s more; and this.
 _LATE: Final = 5.0
 
 # The longest pause before a worker that died is replaced, seconds.
@@ -155,7 +155,7 @@ class Workers:
         self._close()
         for worker in self._workers.values():
             worker.tell(b"e" if self._asked == 1 else b"q")
-        self._killed_at = monotonic() + _LATE + (2 * self._grace if self._asked == 1 else 0.0)
+        self._killed_at = monotonic() + _LATE + (2 * self._grace + 10.0 if self._asked == 1 else 0.0)
 
     def _bury(self) -> None:
         """See who has died."""

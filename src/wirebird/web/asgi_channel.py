@@ -31,6 +31,7 @@ class AsgiChannel(PieceSupply):
 
     secure: bool
     stopping = False
+    cancels = False
     transport = None
     total_at = NEVER
 

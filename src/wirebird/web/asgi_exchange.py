@@ -115,6 +115,10 @@ class AsgiExchange(Exchange):
             return False
         return any(name == b"connection" and b"close" in value.lower() for name, value in fields)
 
+    async def announce(self) -> None:
+        """Send the head.  Raises `ConnectionLost` if the client has left."""
+        await self._send(b"")
+
     async def finish(self, trailers: bytes = b"") -> None:
         """The end of the response.  Raises `UsageError` if the body was shorter than was promised."""
         await super().finish(b"")

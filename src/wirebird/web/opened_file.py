@@ -151,13 +151,19 @@ def status_of(error: OSError) -> int | None:
 def open_file(path: str, accept: list[str] | None, *, follow: bool = True) -> OpenedFile:
     """Open the file, or what lies compressed beside it; blocks.
 
-    `accept` are the values of Accept-Encoding, None to look for nothing beside it; without `follow` it may be no link.
-    Raises `NotAFile`, and `OSError` as `os.open` does.
+    `accept` are the values of Accept-Encoding, None to look for nothing beside it; the file itself need not be there, for who
+    accepts the other.  Without `follow` it may be no link.  Raises `NotAFile`, and `OSError` as `os.open` does.
     """
     clock = time()
-    opened = _open(path, clock, 0 if follow else NO_LINK)
-    if accept is not None:
-        opened = _best(opened, accept, clock)
+    opened: OpenedFile | None = None
+    try:
+        opened = _open(path, clock, 0 if follow else NO_LINK)
+    except FileNotFoundError:
+        if accept is None or (opened := _best(path, None, accept, clock)) is None:
+            raise
+    else:
+        if accept is not None:
+            opened = _best(path, opened, accept, clock) or opened
     try:
         if opened.size > SMALL or opened.coding is None:
             opened.look_at_end()
@@ -192,21 +198,24 @@ def _open(path: str, clock: float, flags: int) -> OpenedFile:
     return OpenedFile(path, fd, facts, clock)
 
 
-def _best(opened: OpenedFile, accept: list[str], clock: float) -> OpenedFile:
+def _best(path: str, plain: OpenedFile | None, accept: list[str], clock: float) -> OpenedFile | None:
+    """The best of the file, if there is one, and its siblings; the others are closed."""
     offered: dict[str, OpenedFile] = {}
     for coding, ending in _SIBLINGS.items():
         try:
-            sibling = _open(opened.path + ending, clock, NO_LINK)
+            sibling = _open(path + ending, clock, NO_LINK)
         except (OSError, ValueError):
             continue
-        if (sibling.modified or 0) < (opened.modified or 0):
+        if plain is not None and (sibling.modified or 0) < (plain.modified or 0):
             sibling.close()
         else:
             offered[coding] = sibling
-    opened.varies = bool(offered)
+    varies = bool(offered)
     chosen = choose_coding(accept, tuple(offered))
-    best = offered.pop(chosen or "", opened)
-    best.coding, best.varies, best.path = chosen, opened.varies, opened.path
-    for other in (*offered.values(), *([opened] if best is not opened else [])):
-        other.close()
+    best = offered.pop(chosen or "", plain)
+    if best is not None:
+        best.coding, best.varies, best.path = chosen, varies, path
+    for other in (*offered.values(), plain):
+        if other is not None and other is not best:
+            other.close()
     return best

@@ -312,7 +312,7 @@ class Request(Keeping):
     @property
     def transport(self) -> Any:
         """The transport of its connection, None once that is closed."""
-        return getattr(self.exchange.connection, "transport", None)
+        return self.exchange.transport
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What the transport knows: `peername`, `sslcontext`, `peercert`…"""

@@ -171,12 +171,13 @@ class StreamResponse(Keeping):
     # -- the body ------------------------------------------------------------------------------------------------------
 
     async def prepare(self, request: Request) -> None:
-        """Send the head (with the first piece of the body); idempotent.  Raises what is wrong with it."""
+        """Send the head, with the first piece of the body if that comes at once; idempotent.  Raises what is wrong with it."""
         if self.prepared:
             return
         self._request = request
         await request.app.prepare_response(request, self)
         await self._start(request, self._length)
+        await request.exchange.announce()
 
     async def _start(self, request: Request, size: int | None) -> None:
         if "content-type" not in self.headers and self._status not in _EMPTY and size != 0:

@@ -53,13 +53,16 @@ class Child:
         return cls(process, *await asyncio.open_connection(sock=ours, limit=1 << 20))
 
     async def listen(self, said: Callable[[Child, dict[str, Any] | None], None]) -> None:
-        """Hear what it says until it ends."""
+        """Hear what it says until it ends, whoever else has its end of the stream by then, as processes that it has forked."""
+        ending = asyncio.ensure_future(self.process.wait())
+        ending.add_done_callback(lambda _: self._reader.feed_eof())
         try:
             while line := await self._reader.readline():
                 said(self, json.loads(line))
         except (OSError, ValueError):
             pass  # it died while it spoke
         finally:
+            ending.cancel()
             said(self, None)
 
     def tell(self, message: dict[str, Any]) -> None:

@@ -33,6 +33,9 @@ class AppKey(_AppKey[_T]):
     def __lt__(self, other: object) -> bool:
         return self._name < other._name if isinstance(other, AppKey) else True  # in front of others
 
+    def __gt__(self, other: object) -> bool:
+        return isinstance(other, AppKey) and self._name > other._name
+
     def __repr__(self) -> str:
         kind = self._t
         if kind is None:

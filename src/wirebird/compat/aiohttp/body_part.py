@@ -190,8 +190,8 @@ class BodyPartReader:
         return parse_qsl(text, keep_blank_values=True, encoding=charset)
 
     def at_eof(self) -> bool:
-        """Whether the part was read to its end."""
-        return self._at_eof
+        """Whether the part was read to its end, or has gone by."""
+        return self._at_eof or (not self._pending and self._content.at_eof())
 
     def decode(self, data: bytes) -> bytes:
         """`data`, which is all of the part, with its codings undone; at most `max_decompress_size` bytes if it is compressed."""

@@ -304,9 +304,9 @@ class ClientSession(SessionView):
 
     async def _traced(self, journey: Journey, call: CallOptions, tracer: Tracer) -> ClientResponse:
         """The response of a journey that somebody is told of."""
-        await tracer.request_start(journey.method, journey.url, journey.headers)
         response: ClientResponse | None = None
         try:
+            await tracer.request_start(journey.method, journey.url, journey.headers)
             response = await journey.run(tracer)
             await self._judge(response, call)
             await tracer.request_end(journey.method, journey.url, journey.headers, response)
@@ -429,7 +429,8 @@ class ClientSession(SessionView):
 
 @lru_cache(maxsize=64)
 def _limits(line: int, field: int, fields: int) -> Limits:
-    return Limits(start_line=line, head_fields=fields, head_size=max(_HEAD_SIZE, field + line))
+    # aiohttp's is for the reason alone.
+    return Limits(start_line=line + len("HTTP/1.1 200 \r\n"), head_fields=fields, head_size=max(_HEAD_SIZE, field + line))
 
 
 class _OneRequest:

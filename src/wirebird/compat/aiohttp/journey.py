@@ -32,7 +32,7 @@ from .client_exceptions import (
 from .client_reqrep import ClientRequest, ClientResponse, with_params
 from .fingerprint import merge_ssl
 from .helpers import BasicAuth, get_env_proxy_for_url
-from .payload_body import body_of
+from .payload_body import body_of, close_if_sent
 from .sending import Sending
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Journey:
                         self._turn(req, response, location)
                         continue
                 if req._body is not None:
-                    await req._body.close()
+                    await close_if_sent(req._body)
             except BaseException:
                 response.close()
                 raise
@@ -157,7 +157,7 @@ class Journey:
         if self._sending.latest is not None:
             self._sending.latest.close()
         if self._request is not None and self._request._body is not None:
-            await self._request._body.close()
+            await close_if_sent(self._request._body)
 
     def _make(self) -> ClientRequest:
         """The request that is to go out next."""

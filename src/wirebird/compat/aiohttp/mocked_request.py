@@ -9,7 +9,6 @@ from unittest import mock
 from urllib.parse import quote
 
 from multidict import CIMultiDict
-from yarl import URL
 
 from ...errors import ConnectionLost
 from ...models.headers import encode_fields
@@ -101,7 +100,8 @@ def make_mocked_request(
     given: CIMultiDict[str] = CIMultiDict(headers or ())
     path = quote(path, safe=_AS_THEY_ARE)
     fields = [(name, value) for name, value in given.items() if name.lower() not in ("host", "connection")]
-    host = given.get("Host") or URL(path, encoded=True).authority or "127.0.0.1"
+    named = path.split("/", 3)[2] if "://" in path else ""
+    host = given.get("Host") or named or "127.0.0.1"
     connection = [("Connection", given["Connection"])] if "Connection" in given else []
     if closing and not connection:
         connection = [("Connection", "close")]
@@ -112,6 +112,7 @@ def make_mocked_request(
     if headers is None or "Host" not in given:
         # Nobody has named a host: what a handler sees of the fields is what was given.
         request.__dict__["headers"] = type(request.headers)(given)
+        request.__dict__["raw_headers"] = tuple((name.encode(), value.encode()) for name, value in given.items())
     if payload is not None:
         request.__dict__["content"] = payload
     for name, one in (("writer", writer), ("protocol", protocol)):

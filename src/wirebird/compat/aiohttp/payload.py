@@ -17,7 +17,7 @@ import io
 import json
 import mimetypes
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from itertools import chain
 from pathlib import PurePath
@@ -147,6 +147,7 @@ class Payload(ABC):
     _consumed: bool = False
     _autoclose: bool = False
     _once: bool = False  # whether it can be written once only, and knows so before
+    _writing: AsyncGenerator[bytes, None] | None = None  # what writes it as the body of a request
 
     def __init__(
         self,

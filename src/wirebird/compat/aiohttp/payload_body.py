@@ -17,7 +17,7 @@ from ...models.headers import HttpHeaders
 from .multipart_writer import MultipartWriter
 from .payload import Payload, is_plain
 
-__all__ = ["PayloadBody", "body_of", "written"]
+__all__ = ["PayloadBody", "body_of", "close_if_sent", "written"]
 
 
 def body_of(payload: Payload, skip: Container[str] = ()) -> bytes | PayloadBody:
@@ -31,6 +31,12 @@ def body_of(payload: Payload, skip: Container[str] = ()) -> bytes | PayloadBody:
     if type(payload) is MultipartWriter and (whole := payload.whole()) is not None:
         return whole
     return PayloadBody(payload, skip)
+
+
+async def close_if_sent(payload: Payload) -> None:
+    """The request has its response: close what `payload` holds.  If it is still being sent, that closes it at the end."""
+    if getattr(payload._writing, "ag_frame", None) is None:
+        await payload.close()
 
 
 class PayloadBody:
@@ -60,7 +66,8 @@ class PayloadBody:
         if self.payload._spent:
             raise BodyConsumed("the payload was sent, and it can be sent only once", argument="data")
         size = self.payload.size
-        return written(lambda writer: self.payload.write_with_length(writer, size))
+        pieces = self.payload._writing = written(lambda writer: self.payload.write_with_length(writer, size))
+        return pieces
 
     async def close(self) -> None:
         await self.payload.close()

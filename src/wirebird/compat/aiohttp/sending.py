@@ -138,6 +138,7 @@ class Sending:
             server_hostname=req.server_hostname,
             limits=self.limits,
             http10=http10,
+            duplex=True,
             upgrade=self.upgrade,
         )
         return Request(req.method, HttpHeaders(req.headers), _body_of(req), destination(req.url), options, self.deadline)

@@ -51,6 +51,7 @@ class StreamResponse(_StreamResponse):
     _keep_alive: bool | None = None
     _chunked = False
     _compression = False
+    _early = True  # whether the head leaves before there is a body
     _compression_force: ContentCoding | None = None
     _writer: StreamWriter | None = None
     _seen_str_keys: ClassVar[set[Any]] = set()
@@ -286,13 +287,15 @@ class StreamResponse(_StreamResponse):
     # -- sending -------------------------------------------------------------------------------------------------------
 
     async def prepare(self, request: Any) -> StreamWriter | None:  # type: ignore[override]
-        """Send the head; idempotent."""
+        """Send the head, with the first piece of the body if that comes at once; idempotent."""
         if self.eof_sent:
             return None
         if not self.prepared:
             self._compress(request)
             await self._announce(request)
             await self._start(request, self._size(request))
+            if self._early:
+                await request.exchange.announce()
         return self._writer
 
     def _size(self, request: Any) -> int | None:
@@ -331,7 +334,20 @@ class StreamResponse(_StreamResponse):
                 name, _, value = line.partition(": ")
                 self._headers.setdefault(name, value)
             self.stamp = b""  # what they take away is not added again
+            self._tell_of_body(request)
             await request._prepare_hook(self)
+
+    def _tell_of_body(self, request: Any) -> None:
+        """Have the fields say how the body will be sent; what is said of that is the server's in the end."""
+        if self._status in _EMPTY or self._status < 200:
+            return
+        size = self._size(request)
+        if size is not None:
+            self._headers[hdrs.CONTENT_LENGTH] = str(size)
+        elif request.version >= (1, 1):
+            self._headers[hdrs.TRANSFER_ENCODING] = "chunked"
+        if size != 0:
+            self._headers.setdefault(hdrs.CONTENT_TYPE, "application/octet-stream")
 
     def _take(self, request: Any) -> None:
         self._request = request

@@ -176,8 +176,9 @@ class StreamReader:
 
     @property
     def total_raw_bytes(self) -> int:
-        """Bytes that have arrived, before decoding where that is known."""
-        return self.total_bytes if self.total_compressed_bytes is None else self.total_compressed_bytes
+        """Bytes that were read, before decoding where that is known."""
+        taken: int | None = getattr(self._source, "taken", self.total_compressed_bytes)
+        return self.total_bytes if taken is None else taken
 
     # -- feeding by hand -----------------------------------------------------------------------------------------------
 

@@ -31,9 +31,11 @@ _PATHS = frozenset(
         *("abc", "client", "client_exceptions", "client_middleware_digest_auth", "client_middlewares", "client_proto"),
         *("client_reqrep", "client_ws", "compression_utils", "connector", "cookiejar", "formdata", "hdrs", "helpers", "http"),
         *("http_exceptions", "http_parser", "http_websocket", "http_writer", "log", "multipart", "payload", "payload_streamer"),
-        *("resolver", "streams", "tracing", "typedefs", "worker", "test_utils", "pytest_plugin"),
+        *("resolver", "streams", "tracing", "typedefs", "worker", "test_utils"),
     }
 )
+# It imports pytest, which may not be there.  Whoever wants it finds it in the folder of the package; a second copy does no harm.
+_LATER = "pytest_plugin"
 
 
 def stand_in() -> None:
@@ -52,7 +54,7 @@ def stand_in() -> None:
     for found in pkgutil.iter_modules(package.__path__):
         if found.name in _PATHS or found.name.startswith("web"):
             modules[f"aiohttp.{found.name}"] = import_module(f"{_PACKAGE}.{found.name}")
-        else:
+        elif found.name != _LATER:
             own.append(f"aiohttp.{found.name}")
     sys.modules.update(modules)
     # The package's folder would be searched for these, and give a second copy.

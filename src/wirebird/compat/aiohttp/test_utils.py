@@ -17,6 +17,7 @@ from unittest import IsolatedAsyncioTestCase
 from yarl import URL
 
 from ...errors import UsageError
+from .call import Awaited
 from .client import ClientSession
 from .client_reqrep import ClientResponse
 from .client_ws import ClientWebSocketResponse
@@ -238,41 +239,51 @@ class TestClient:
         """The URL of `path` at the server."""
         return self._server.make_url(path)
 
-    def request(self, method: str, path: str | URL, **kwargs: Any) -> Any:
+    def request(self, method: str, path: str | URL, **kwargs: Any) -> Awaited[ClientResponse]:
         """What `ClientSession.request` gives."""
-        return _Kept(self._session.request(method, self.make_url(path), **kwargs), self._responses)
+        return Awaited(self._request(method, path, kwargs))
 
-    def get(self, path: str | URL, **kwargs: Any) -> Any:
+    async def _request(self, method: str, path: str | URL, kwargs: dict[str, Any]) -> ClientResponse:
+        response = await self._session.request(method, self.make_url(path), **kwargs)
+        self._responses.append(response)
+        return response
+
+    def get(self, path: str | URL, **kwargs: Any) -> Awaited[ClientResponse]:
         """GET."""
         return self.request("GET", path, **kwargs)
 
-    def post(self, path: str | URL, **kwargs: Any) -> Any:
+    def post(self, path: str | URL, **kwargs: Any) -> Awaited[ClientResponse]:
         """POST."""
         return self.request("POST", path, **kwargs)
 
-    def options(self, path: str | URL, **kwargs: Any) -> Any:
+    def options(self, path: str | URL, **kwargs: Any) -> Awaited[ClientResponse]:
         """OPTIONS."""
         return self.request("OPTIONS", path, **kwargs)
 
-    def head(self, path: str | URL, **kwargs: Any) -> Any:
+    def head(self, path: str | URL, **kwargs: Any) -> Awaited[ClientResponse]:
         """HEAD; redirects are not followed."""
         return self.request("HEAD", path, **{"allow_redirects": False, **kwargs})
 
-    def put(self, path: str | URL, **kwargs: Any) -> Any:
+    def put(self, path: str | URL, **kwargs: Any) -> Awaited[ClientResponse]:
         """PUT."""
         return self.request("PUT", path, **kwargs)
 
-    def patch(self, path: str | URL, **kwargs: Any) -> Any:
+    def patch(self, path: str | URL, **kwargs: Any) -> Awaited[ClientResponse]:
         """PATCH."""
         return self.request("PATCH", path, **kwargs)
 
-    def delete(self, path: str | URL, **kwargs: Any) -> Any:
+    def delete(self, path: str | URL, **kwargs: Any) -> Awaited[ClientResponse]:
         """DELETE."""
         return self.request("DELETE", path, **kwargs)
 
-    def ws_connect(self, path: str | URL, **kwargs: Any) -> Any:
+    def ws_connect(self, path: str | URL, **kwargs: Any) -> Awaited[ClientWebSocketResponse]:
         """What `ClientSession.ws_connect` gives."""
-        return _Kept(self._session.ws_connect(self.make_url(path), **kwargs), self._websockets)
+        return Awaited(self._ws_connect(path, kwargs))
+
+    async def _ws_connect(self, path: str | URL, kwargs: dict[str, Any]) -> ClientWebSocketResponse:
+        websocket = await self._session.ws_connect(self.make_url(path), **kwargs)
+        self._websockets.append(websocket)
+        return websocket
 
     async def close(self) -> None:
         """Close what was opened, the session, and the server; idempotent."""
@@ -298,30 +309,6 @@ class TestClient:
 
     async def __aexit__(self, *error: object) -> None:
         await self.close()
-
-
-class _Kept:
-    """A call of a session, whose result is kept, to be closed at the end."""
-
-    def __init__(self, call: Any, results: list[Any]) -> None:
-        self._call = call
-        self._results = results
-
-    def __await__(self) -> Any:
-        return self._wait().__await__()
-
-    async def _wait(self) -> Any:
-        result = await self._call
-        self._results.append(result)
-        return result
-
-    async def __aenter__(self) -> Any:
-        result = await self._call.__aenter__()
-        self._results.append(result)
-        return result
-
-    async def __aexit__(self, *error: Any) -> None:
-        await self._call.__aexit__(*error)
 
 
 class AioHTTPTestCase(IsolatedAsyncioTestCase):
@@ -376,8 +363,10 @@ def loop_context(
 ) -> Iterator[asyncio.AbstractEventLoop]:
     """An event loop, which is closed at the end."""
     loop = setup_test_loop(loop_factory)
-    yield loop
-    teardown_test_loop(loop, fast=fast)
+    try:
+        yield loop
+    finally:
+        teardown_test_loop(loop, fast=fast)
 
 
 def setup_test_loop(

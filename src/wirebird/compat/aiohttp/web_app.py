@@ -115,6 +115,7 @@ class Application(_Application):
         self.debug = debug is not ... and bool(debug)
         self._debug_is_said = debug is not ...
         self.server_logger: Any = server_logger
+        self.body_options: dict[str, Any] | None = None
         self._client_max_size = client_max_size
         self._client_max_fields = client_max_fields
         self._loop = loop
@@ -249,7 +250,12 @@ class Application(_Application):
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        request = Request(exchange, client_max_size=self._client_max_size, client_max_fields=self._client_max_fields)
+        request = Request(
+            exchange,
+            client_max_size=self._client_max_size,
+            client_max_fields=self._client_max_fields,
+            changes=self.body_options,
+        )
         await respond(request, self._handle, self.access_logger, self.server_logger, debug=self.debug)
 
     async def _handle(self, request: Any) -> StreamResponse:

@@ -10,7 +10,7 @@ from ...web.files import CHUNK_SIZE, media_type
 from ...web.files import FileResponse as _FileResponse
 from . import hdrs
 from .payload_writer import StreamWriter
-from .web_response import ContentCoding, StreamResponse
+from .web_response import StreamResponse
 
 __all__ = ["FileResponse"]
 
@@ -34,19 +34,15 @@ class FileResponse(StreamResponse, _FileResponse):
         self._opened = None
         self._headers.setdefault(hdrs.CONTENT_TYPE, media_type(self.path))
 
-    def enable_compression(  # type: ignore[override]
-        self, force: bool | ContentCoding | None = None, strategy: int | None = None
-    ) -> None:
-        """Compress the file as it is sent; with a length that is not known before, and no ranges."""
-        super().enable_compression(force, strategy)
-        chosen = self._compression_force
-        if chosen is not ContentCoding.identity:
-            _FileResponse.enable_compression(self, None if chosen is None else chosen.value)
+    def _size(self, request: Any) -> int | None:
+        return self._length if self.coding is None or self._length == 0 else None
 
     async def prepare(self, request: Any) -> StreamWriter | None:  # type: ignore[override]
         """Send all of it; idempotent."""
         if not self.prepared:
             self._take(request)
+            if (coding := self._choose_coding(request)) is not None:
+                _FileResponse.enable_compression(self, coding)
         await _FileResponse.prepare(self, request)
         return None if self.eof_sent else self._writer
 

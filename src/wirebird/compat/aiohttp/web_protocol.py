@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BodyConsumed, NetworkError, ProtocolError, WirebirdError
@@ -23,6 +24,10 @@ class PayloadAccessError(Exception):
     """The body was read when the request was over."""
 
 
+# What a handler is, for those who annotate with it, as pytest-aiohttp does.
+_RequestHandler = Callable[[Any], Awaitable[Any]]
+
+
 class RequestHandler:
     """The connection of a request, as far as code looks at it; nothing here parses anything."""
 
@@ -35,7 +40,7 @@ class RequestHandler:
     @property
     def transport(self) -> Any:
         """The transport, None once it is closed."""
-        return getattr(self._exchange.connection, "transport", None)
+        return self._exchange.transport
 
     def _extra(self, name: str) -> Any:
         transport = self.transport

@@ -326,7 +326,10 @@ class BaseRequest(_request.Request):
         """The body as a stream, decoded."""
         if self.head.length == 0:
             return EMPTY_PAYLOAD
-        return StreamReader.over(BodySource(self.exchange.body, self._codings()), 2**16)
+        return StreamReader.over(BodySource(self.exchange.body, self._codings()), self._changes.get("read_bufsize", 2**16))
+
+    def _codings(self) -> list[str]:
+        return super()._codings() if self._changes.get("auto_decompress", True) else []
 
     @property
     def can_read_body(self) -> bool:

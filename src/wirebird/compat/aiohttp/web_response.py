@@ -31,6 +31,7 @@ class Response(StreamResponse):
     """
 
     _body: bytes | bytearray | Payload | None = None
+    _early = False
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ...models.limits import DEFAULT_LIMITS
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Server", "server_of"]
 
-# What aiohttp's server takes, and this one has no use for.
+# What aiohttp's server takes, and the settings of this one do not: some of it is for others, the rest for nobody.
 _IGNORED: Final = frozenset(
     {
-        *("access_log", "access_log_class", "access_log_format", "auto_decompress", "debug", "keepalive", "logger", "loop"),
-        *("max_field_size", "read_bufsize", "slow_request_timeout", "tcp_keepalive", "timeout_ceil_threshold"),
+        *("access_log", "access_log_class", "access_log_format", "auto_decompress", "debug", "logger", "loop", "read_bufsize"),
+        *("keepalive", "max_field_size", "slow_request_timeout", "tcp_keepalive", "timeout_ceil_threshold"),
     }
 )
 
@@ -65,6 +66,11 @@ def access_log_of(handler_args: dict[str, Any]) -> AbstractAccessLogger | None:
     return found
 
 
+def body_options_of(handler_args: dict[str, Any]) -> dict[str, Any] | None:
+    """What they say of how bodies are read, None for nothing."""
+    return {name: handler_args[name] for name in ("auto_decompress", "read_bufsize") if name in handler_args} or None
+
+
 class _Handlers:
     """What is served: a handler."""
 
@@ -74,6 +80,9 @@ class _Handlers:
         self._log = access_log_of(options)
         self._logger = options.get("logger", server_logger)
         self._debug = bool(options.get("debug"))
+        body_options = body_options_of(options)
+        if body_options is not None and isinstance(make_request, type) and issubclass(make_request, BaseRequest):
+            self._make_request = partial(make_request, changes=body_options)
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
@@ -107,6 +116,11 @@ class Server(_Server):
         """A protocol for a connection that somebody else has accepted."""
         return self.connection()
 
+    @property
+    def requests_count(self) -> int:
+        """How many requests have come so far."""
+        return self.past_requests + sum(connection.requests for connection in self.connections)
+
     async def shutdown(self, timeout: float | None = None) -> None:
         """End what is under way."""
         await self.close(0.0 if timeout is None else timeout)
@@ -125,6 +139,7 @@ def set_up(app: Any, options: dict[str, Any]) -> None:
     """Have an application log, and show failures, as the keywords for its server say."""
     app.access_logger = access_log_of(options)
     app.server_logger = options.get("logger", server_logger)
+    app.body_options = body_options_of(options)
     app.debug = app.debug or bool(options.get("debug"))
 
 

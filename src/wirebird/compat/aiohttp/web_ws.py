@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ...errors import LimitExceeded
 from ...protocol.http1 import response_line
@@ -18,6 +18,9 @@ from .payload_writer import StreamWriter
 from .web_exceptions import HTTPBadRequest, HTTPServiceUnavailable
 from .web_response import StreamResponse
 from .ws_talk import WebSocketTalk
+
+if TYPE_CHECKING:
+    from ...server.exchange import Exchange
 
 __all__ = ["WSMsgType", "WebSocketReady", "WebSocketResponse"]
 
@@ -109,7 +112,24 @@ class WebSocketResponse(WebSocketTalk, StreamResponse):
             except LimitExceeded as error:
                 raise HTTPServiceUnavailable(text=error.message) from error
             self.prepared = True
+            if request.exchange.connection.cancels:
+                self._opened.connection.when_gone().add_done_callback(lambda _: self._gone(request.exchange))
         return self._writer
+
+    def _gone(self, exchange: Exchange) -> None:
+        """The client has left: a handler that does not know is cancelled, where that is wanted.
+
+        One whose client has closed has the time for what it does that an aiohttp would have waited for the answer.
+        """
+        connection = self._socket.connection
+        if connection.protocol.close_received is None:
+            self._cancel(exchange)
+        else:
+            connection.loop.call_later(connection.close_timeout, self._cancel, exchange)
+
+    def _cancel(self, exchange: Exchange) -> None:
+        if not self._closed and not self._closing and self._receiver is None:
+            exchange.cancel()
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json as _json
 from collections.abc import Callable
+from time import monotonic
 from types import GenericAlias
 from typing import Any, ClassVar, Final, Self
 
-from ...errors import ReadTimeout, UsageError, WirebirdError
+from ...errors import ReadTimeout, UsageError, WebSocketClosed, WirebirdError
 from ...errors import WebSocketError as _WebSocketError
 from ...net.websocket import WebSocket
 from ...protocol.websocket_messages import NO_CODE, Message, MessageType
@@ -141,7 +142,20 @@ class WebSocketTalk:
         except UsageError:
             raise
         except WirebirdError as error:
+            if isinstance(error, WebSocketClosed) and self._is_unaware():
+                return
             raise ClientConnectionResetError("Cannot write to closing transport") from error
+
+    def _is_unaware(self) -> bool:
+        """Whether the peer has closed, and nobody has received that yet: what is sent until then is lost, and is no error.
+
+        Whoever answers messages is to come to the last of them.  That ends when the peer would have left an aiohttp that did
+        not answer the close, so that those learn of it, too, who never receive.
+        """
+        connection = self._socket.connection
+        if self._closed or self._closing or connection.protocol.close_received is None:
+            return False
+        return monotonic() - connection.ended_at < connection.close_timeout
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
@@ -266,6 +280,8 @@ class WebSocketTalk:
             self._closing = True
             self._socket.connection.wake()
         reason = message if isinstance(message, str) else bytes(message).decode()
+        connection = self._socket.connection
+        begun = monotonic()
         try:
             await self._socket.close(int(code), reason)
         except UsageError:
@@ -275,7 +291,9 @@ class WebSocketTalk:
             self._close_code = WSCloseCode.ABNORMAL_CLOSURE
             raise
         if self._close_code is None:
-            seen = self._socket.connection.close_code
+            seen = connection.close_code
+            if seen == WSCloseCode.ABNORMAL_CLOSURE and monotonic() - begun >= connection.close_timeout:
+                self._exception = TimeoutError()
             self._close_code = WSCloseCode.ABNORMAL_CLOSURE if seen is None else 0 if seen == NO_CODE else seen
         return True
 
