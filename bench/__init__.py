@@ -12,6 +12,7 @@ about the machine and the minute than about the library.
     server.py        the embedded server       frames.py     its WebSockets
     serving.py       one measurement of a server, with wrk (Debian: wrk)
     served.py        that server               servers/      one file per server
+    wrk.py           the load, and its report  tree.py       what a process and its children take
 
 It needs a POSIX system, and Linux for the pinning and the memory figures.
 """

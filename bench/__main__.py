@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     loops = _chosen(options.loops, LOOPS, "loop")
     workloads = workloads_named(options.only)
     if options.quick:
-        workloads = [row for row in workloads if not row.idle]
+        workloads = [row for row in workloads if row.target != "idle"]
     if options.only and not workloads and "import" not in options.only:
         _complain(f"no workload begins with {', '.join(options.only)}; there are {', '.join(WORKLOADS)} and import")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that the servers are stopped
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--loops", metavar="A,B", help=f"some of {','.join(LOOPS)}")
     parser.add_argument("--rounds", type=int, help="how often everybody has a turn (3)")
     parser.add_argument("--seconds", type=float, help="length of one measurement (0.5)")
-    parser.add_argument("--budget", type=float, default=700.0, help="seconds after which no further turn begins (700)")
+    parser.add_argument("--budget", type=float, default=900.0, help="seconds after which no further turn begins (900)")
     parser.add_argument("--before", metavar="REVISION", help="measure wirebird as it was then, beside today's")
     parser.add_argument("--embedded", action="store_true", help="do without nginx")
     parser.add_argument("--output", type=Path, help=f"where to write the report ({_DOCUMENT}, if nothing is left out)")

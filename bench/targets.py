@@ -79,9 +79,10 @@ def _speed(results: Results, workload: str, title: str, loop: str, rival: str, f
         return _missing(title, loop, limit, ours, theirs)
     speed, by_cpu = mine / other, other_cpu / my_cpu
     form = ".0%" if rival == "bare" else ".2f"
+    peer = "wrk" if WORKLOADS[workload].served else "server"
     if WORKLOADS[workload].callers > 1 and min(ours.busy() or 0, theirs.busy() or 0) < _BUSY:
         return Verdict(
-            title, loop, limit, f"{by_cpu:{form}} by CPU (held up by server or others; speed {speed:{form}})", by_cpu >= factor
+            title, loop, limit, f"{by_cpu:{form}} by CPU (held up by {peer} or others; speed {speed:{form}})", by_cpu >= factor
         )
     return Verdict(title, loop, limit, f"{speed:{form}} (by CPU {by_cpu:{form}})", speed >= factor)
 

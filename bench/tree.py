@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["family", "processor_seconds", "resident_size"]
+__all__ = ["family", "open_files", "processor_seconds", "resident_size"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
@@ -40,3 +41,12 @@ def resident_size(root: int) -> int:
     """Bytes; what several of them share counts for each."""
     page = os.sysconf("SC_PAGE_SIZE")
     return sum(int(fields[21]) * page for process in family(root) if len(fields := _fields(process)) > 21)
+
+
+def open_files(root: int) -> int:
+    """How many files and sockets a family has."""
+    count = 0
+    for process in family(root):
+        with suppress(OSError):
+            count += len(os.listdir(_PROC / str(process) / "fd"))
+    return count

@@ -84,8 +84,9 @@ class Turns:
     def run(self, name: str, workload: Workload, loop: str) -> dict[str, Any]:
         """One measurement: the line that the child has printed, or why there is none."""
         environment = environment_for(name, self.earlier)
+        limit = min(workload.limit, max(5.0, self.deadline + 10 - time.monotonic()))
         if workload.served:
-            return measure_server(name, workload, loop, self.seconds, (self.origin.core, self.core), environment)
+            return measure_server(name, workload, loop, self.seconds, limit, (self.origin.core, self.core), environment)
         task = {
             "contender": name,
             "workload": workload.name,
@@ -96,7 +97,6 @@ class Turns:
             "authority": self.origin.authority,
             "upload": self.origin.upload,
         }
-        limit = min(workload.limit, max(5.0, self.deadline + 10 - time.monotonic()))
         process = subprocess.Popen(
             [sys.executable, "-m", "bench.run", json.dumps(task)],
             stdin=subprocess.DEVNULL,

@@ -104,8 +104,9 @@ _WEBSOCKET_NOTE = (
     "connection only."
 )
 _SERVER_NOTE = (
-    "wrk with 50 keep-alive connections. CPU is the server's, with all its processes; memory per idle connection is what it has "
-    "grown by after a request on each of 2,000 connections, all open."
+    "wrk with 50 keep-alive connections, for whole seconds, at least one: it knows no others. CPU is the server's, with all its "
+    "processes; memory per idle connection is what it has grown by after a request on each of 2,000 connections, all open, and "
+    "a garbage collection, for which granian's worker cannot be asked."
 )
 _ROWS = (
     Workload("get_small_1", "Small GET, one caller, one connection", "get", "small", 1, 1, _SMALL),
@@ -229,7 +230,7 @@ _ROWS = (
         None,
         2_000,
         rounds=3,
-        contenders=("bare", "wirebird", "before", "aiohttp", "uvicorn", "starlette", "sanic"),
+        contenders=("bare", "wirebird", "before", "aiohttp", "uvicorn", "starlette", "blacksheep", "sanic"),
         note=f"{_SERVER_NOTE} uvicorn serves a bare ASGI function, without router or middleware.",
     ),
     Workload(

@@ -39,7 +39,7 @@ async def events(request: web.Request) -> web.EventStreamResponse:
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Without asyncio's debug mode, part of `-X dev`: it looks at the stack with each callback, and warns of slow ones."""
+    """Without asyncio's debug mode, a part of `-X dev`: it looks at the stack with each callback, and warns of slow ones."""
     loop = uvloop.new_event_loop() if sys.argv[1] == "uvloop" else asyncio.new_event_loop()
     loop.set_debug(False)
     return loop

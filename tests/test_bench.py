@@ -1,8 +1,10 @@
 # ruff: noqa: E402 - bench lies beside the tests, not on the path
 """`make bench` on a small scale, and the arithmetic of its report."""
 
+import gc
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,9 +28,11 @@ from bench.imports import ImportCost
 from bench.report import Circumstances, render
 from bench.results import Results
 from bench.server import read_head
+from bench.serving import measure_server
 from bench.targets import judge
+from bench.tree import family, open_files, processor_seconds, resident_size
 from bench.turns import workloads_named
-from bench.workloads import BINARY, MESSAGE_BLOCK, message
+from bench.workloads import BINARY, MESSAGE_BLOCK, WORKLOADS, message
 from bench.wrk import Load, find_wrk, read_report
 
 AROUND = Circumstances("a machine", "a server", (0, 1), "2026-11-20", "make bench", 0.5, 0.0)
@@ -384,6 +388,51 @@ def test_servers_are_measured_and_those_that_are_not_there_are_said_to_be():
     assert 0.5 < float(each) < 50
     if importlib.util.find_spec("sanic") is None:
         assert rows["sanic"][-1] == "failed: not installed: No module named 'sanic'"
+
+
+def measured(name, limit=20.0):
+    return measure_server(name, WORKLOADS["server_asgi_50"], "asyncio", 1.0, limit, (None, None), os.environ)
+
+
+def test_without_wrk_the_rows_say_so(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert measured("wirebird") == {"failed": "not installed: wrk (Debian: wrk)"}
+
+
+@pytest.mark.skipif(find_wrk() is None, reason="wrk is not installed")
+def test_a_server_that_does_not_come_is_a_row_that_says_why():
+    assert measured("nobody") == {"failed": "not installed: No module named 'bench.servers.nobody'"}
+    assert "does not listen" in measured("wirebird", limit=0.0)["failed"]
+
+
+def test_a_server_does_not_outlive_the_harness():
+    command = [sys.executable, "-m", "bench.served", "bare", "serve_text", "asyncio", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            process.stdin.close()
+            assert process.wait(20) in (1, -signal.SIGKILL)
+        finally:
+            process.kill()
+
+
+def test_a_server_that_wrk_held_up_is_judged_by_the_processor():
+    results = Results()
+    results.cells["server_text_50", "uvloop", "bare"].runs.append(run(200, cpu=0.5))
+    results.cells["server_text_50", "uvloop", "wirebird"].runs.append(run(180, cpu=0.9))
+    verdict = next(verdict for verdict in judge(results) if "65%" in verdict.limit)
+    assert (verdict.measured, verdict.met) == ("50% by CPU (held up by wrk or others; speed 90%)", False)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc as Linux has it")
+def test_what_a_process_has():
+    gc.collect()  # what other tests have left open
+    files, resident = open_files(os.getpid()), resident_size(os.getpid())
+    with open(os.devnull) as one, open(os.devnull) as other:
+        assert open_files(os.getpid()) == files + 2, (one, other)
+    assert 10 * 2**20 < resident < 2**30
+    assert processor_seconds(os.getpid()) >= 0.01
+    assert family(os.getpid())[0] == os.getpid()
+    assert (processor_seconds(2**22 + 1), resident_size(2**22 + 1), open_files(2**22 + 1)) == (0, 0, 0)
 
 
 def test_what_servers_have_promised():

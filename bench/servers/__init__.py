@@ -13,7 +13,7 @@ from importlib import import_module
 __all__ = ["SERVERS", "serve"]
 
 # Of those that are compared, these are nothing but servers.
-SERVERS = ("uvicorn", "starlette", "sanic", "granian", "hypercorn")
+SERVERS = ("uvicorn", "starlette", "blacksheep", "sanic", "granian", "hypercorn")
 
 
 def serve(name: str, operation: str, loop: str, port: int) -> None:
