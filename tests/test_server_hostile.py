@@ -678,3 +678,26 @@ def test_how_much_is_read_at_once() -> None:
     for request in (b"", POST, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"):
         serve(App({"/": handler}), request, turns=2, then=look)
     assert sizes == [65536, 65536, 262144]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="whether it is inherited depends on the system")
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_a_client_that_vanishes_without_a_word_is_noticed(kind: str) -> None:
+    """By TCP, however long its handler waits."""
+
+    async def main() -> None:
+        server = Server(App())
+        (address,) = await server.listen()
+        _, writer = await asyncio.open_connection(*address)
+        while not server.connections:
+            await asyncio.sleep(0)
+        (connection,) = server.connections
+        sock = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        writer.close()
+        await writer.wait_closed()
+        await server.close(0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if kind == "uvloop" else None) as runner:
+        runner.run(main())
