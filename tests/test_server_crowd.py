@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -38,7 +39,9 @@ FAREWELL = b"\x88\x82\x00\x00\x00\x00\x03\xe9"  # the same of a client: under a 
 
 
 class Guest(asyncio.Protocol):
-    """A client that asks once, and then only listens."""
+    """A client that asks once, and then only listens.  `present` are all that are connected."""
+
+    present: ClassVar[set[Guest]] = set()
 
     def __init__(self, request: bytes, ending: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -51,6 +54,7 @@ class Guest(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.present.add(self)
         self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
@@ -64,6 +68,7 @@ class Guest(asyncio.Protocol):
             self.served.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.present.discard(self)
         if not self.served.done():
             self.served.set_exception(error or ConnectionError(f"closed behind {self.said!r}"))
         self.gone.set_result(error)
@@ -107,6 +112,14 @@ def test_a_crowd_is_sent_home(kind: str, share: int, lacking: int) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", str(PROGRAM), kind]
 
     async def main() -> None:
+        try:
+            await party()
+        finally:  # a fault would be lost among the warnings of thousands who were left standing
+            for guest in list(Guest.present):
+                guest.transport.abort()
+            await asyncio.sleep(0)
+
+    async def party() -> None:
         address = tuple(json.loads(process.stdout.readline())[0])  # type: ignore[union-attr]
         (first,) = await invite(1, address, GET % b"/", b"hello")
         empty = resident(process.pid)
