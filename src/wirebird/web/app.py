@@ -124,17 +124,19 @@ class Application(MutableMapping[Any, Any]):
         """Give all requests below `prefix` to another application, whose paths are meant relative to that.
 
         Its middlewares come behind this one's, and its start and end happen with this one's.  Raises `UsageError` for a prefix
-        that is no path, and for an application that has a parent, or is this one.
+        that is no path, or has patterns, and for an application that has a parent, or is this one.
         """
         self.router.check_open()
         if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.rstrip("/") == "":
             raise UsageError(f"prefix must be a path below /, not {prefix!r}", argument="prefix")
+        if "{" in prefix or "}" in prefix:
+            raise UsageError(f"prefix must have no patterns, not {prefix!r}", argument="prefix")
         if not isinstance(subapp, Application) or subapp.parent is not None or subapp is self or subapp._started:
             raise UsageError("subapp must be an Application that has no parent and has not started", argument="subapp")
         subapp.parent = self
         subapp.add_prefix(prefix.rstrip("/"))
         self._subapps.append(subapp)
-        self.router.mount(prefix, subapp)
+        self.router.mount(route_path(prefix), subapp)
 
     @property
     def subapps(self) -> tuple[Application, ...]:
@@ -188,7 +190,9 @@ class Application(MutableMapping[Any, Any]):
             except HTTPException as error:
                 response = error.with_traceback(None)  # one that is raised again and again would collect them
             except InvalidRequest as error:
-                response = HTTPSystemError.for_status(error.status, error.message)
+                response = refusal = HTTPSystemError.for_status(error.status, error.message)
+                if not hasattr(request, "match_info"):  # who hears of responses may look at it
+                    request.match_info = self.router.nowhere(refusal)
             if type(response) is not Response:
                 if not isinstance(response, StreamResponse):
                     raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
@@ -219,7 +223,7 @@ class Application(MutableMapping[Any, Any]):
     async def prepare_response(self, request: Request, response: StreamResponse) -> None:
         """Tell those who want to hear of it, of this application and those above."""
         if self.prepares:
-            match: MatchInfo | None = getattr(request, "match_info", None)  # there is none for a path that is no path
+            match: MatchInfo | None = getattr(request, "match_info", None)  # there is none if the search for it failed
             for app in match.apps if match is not None else (self,):
                 await app.on_response_prepare.send(request, response)
 
