@@ -245,8 +245,11 @@ class Application(MutableMapping[Any, Any]):
                 await subapp.startup(server)
                 self._contexts.push_async_callback(partial(subapp.cleanup))
             await self.on_startup.send(self)
-        except BaseException:
-            await self.cleanup()
+        except BaseException as error:
+            try:
+                await self.cleanup()
+            except Exception as fault:  # most likely for what is not there
+                error.add_note(f"To end what was started failed, too: {fault!r}")
             raise
 
     async def shutdown(self, grace: float = 0.0) -> None:
@@ -267,9 +270,10 @@ class Application(MutableMapping[Any, Any]):
         await self._leaving
 
     async def _tell_of_shutdown(self) -> None:
-        await self.on_shutdown.send(self)
-        for subapp in self._subapps:
-            await subapp.leave()
+        async with AsyncExitStack() as telling:
+            for subapp in reversed(self._subapps):
+                telling.push_async_callback(subapp.leave)
+            await self.on_shutdown.send_to_all(self)
 
     async def cleanup(self) -> None:
         """End what was started, the last first: `on_cleanup`, applications below, `cleanup_ctx`.  All of it, whatever raises."""
@@ -278,7 +282,7 @@ class Application(MutableMapping[Any, Any]):
         self._started = False
         contexts, self._contexts = self._contexts, None
         try:
-            await self.on_cleanup.send(self)
+            await self.on_cleanup.send_to_all(self)
         finally:
             if contexts is not None:
                 await contexts.aclose()
