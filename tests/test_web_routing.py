@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from origin import run
 from wirebird import UsageError, web
@@ -188,3 +189,33 @@ def test_the_longest_prefix_counts_whatever_the_order(tmp_path: Path) -> None:
     assert app.has_route("GET", "/api/v2/y")
     assert not app.has_route("GET", "/api/v2/x")
     assert app.has_route("GET", "/file")
+
+
+@given(
+    st.sampled_from(["/a/{x}", "/{x}", "/{x}.html", "/a{x:.*}", "/{x:[^%]+}/z"]),
+    st.one_of(st.text(max_size=5), st.text("./%\\?#", max_size=4), st.sampled_from(["\udcff", "//evil.example"])),
+)
+def test_a_path_that_was_made_leads_back(template: str, value: str) -> None:
+    """To the same route and value, through a client that takes dot segments away, and on the same host."""
+    router = web.Application().router
+    resource = router.add_resource(template)
+    resource.add_route("GET", answer)
+    try:
+        made = resource.url_for(x=value)
+    except UsageError:
+        return
+    seen = URL("http://here.example/from").join(URL(str(made)))
+    match = router.match("GET", route_path(seen.raw_path), ())
+    assert (seen.host, dict(match)) == ("here.example", {"x": value})
+
+
+@pytest.mark.parametrize("value", [".", "..", "\udcff"])
+def test_a_value_that_would_lead_elsewhere_makes_no_path(value: str) -> None:
+    with pytest.raises(UsageError):
+        web.Application().router.add_resource("/a/{x}").url_for(x=value)
+
+
+@pytest.mark.parametrize("location", ["", " ", "\0"])
+def test_a_redirect_says_where_to(location: str) -> None:
+    with pytest.raises(UsageError, match="location must say where to"):
+        web.HTTPFound(location)

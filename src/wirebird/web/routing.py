@@ -195,11 +195,15 @@ class Resource:
         return {*self.routes, *(("HEAD",) if "GET" in self.routes else ())}
 
     def url_for(self, **parts: Any) -> URL:
-        """The path with `parts` in their places, quoted.  Raises `UsageError` for one too many or too few, or that is none."""
+        """The path with `parts` in their places, quoted.  Raises `UsageError` for one too many or too few, or that is none: among
+        them one with `.` or `..` as a segment, by which clients go elsewhere (RFC 3986 5.2.4)."""
         if set(parts) != set(self.names):
             raise UsageError(f"{self.canonical} takes {self.names}, not {sorted(parts)}", argument="parts")
-        path = self.path_for(parts)
-        if self.match(route_path(path)) is None:
+        try:
+            path = self.path_for(parts)
+        except UnicodeEncodeError:
+            raise UsageError(f"{parts!r} hold half of a surrogate pair, which is no Unicode", argument="parts") from None
+        if self.match(route_path(path)) is None or not {".", ".."}.isdisjoint(path.split("/")):
             raise UsageError(f"{path!r} is no path of {self.canonical}", argument="parts")
         return URL(path, encoded=True)
 
