@@ -430,6 +430,34 @@ def test_what_a_signed_cookie_shows_and_an_encrypted_one_does_not() -> None:
 
 
 @ALL
+def test_one_that_is_first_asked_for_too_late_cannot_be_changed(make: Make) -> None:
+    """Nobody saves it any more: a change would be lost without a word."""
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if "new" in request.query:
+            with pytest.raises(RuntimeError, match="the head of the response was sent"):
+                await sessions.new_session(request)
+        session = await sessions.get_session(request)
+        with pytest.raises(RuntimeError, match="the head of the response was sent"):
+            session["late"] = True
+        await response.write(b"held")
+        return response
+
+    async def main() -> None:
+        app = web.Application()
+        app.add_routes([web.get("/", late)])
+        sessions.setup(app, make())
+        async with TestServer(app) as server, wirebird.HTTPClient() as client:
+            for target in ("/", "/?new=1"):
+                response = await client.get(server.url(target))
+                assert await response.content() == b"held"
+
+    run(main)
+
+
+@ALL
 def test_every_kind_of_response_saves_it(make: Make) -> None:
     async def streamed(request: web.Request, session: sessions.Session) -> web.StreamResponse:
         visit(request, session)

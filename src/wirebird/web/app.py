@@ -124,17 +124,19 @@ class Application(MutableMapping[Any, Any]):
         """Give all requests below `prefix` to another application, whose paths are meant relative to that.
 
         Its middlewares come behind this one's, and its start and end happen with this one's.  Raises `UsageError` for a prefix
-        that is no path, and for an application that has a parent, or is this one.
+        that is no path, or has patterns, and for an application that has a parent, or is this one.
         """
         self.router.check_open()
         if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.rstrip("/") == "":
             raise UsageError(f"prefix must be a path below /, not {prefix!r}", argument="prefix")
+        if "{" in prefix or "}" in prefix:
+            raise UsageError(f"prefix must have no patterns, not {prefix!r}", argument="prefix")
         if not isinstance(subapp, Application) or subapp.parent is not None or subapp is self or subapp._started:
             raise UsageError("subapp must be an Application that has no parent and has not started", argument="subapp")
         subapp.parent = self
         subapp.add_prefix(prefix.rstrip("/"))
         self._subapps.append(subapp)
-        self.router.mount(prefix, subapp)
+        self.router.mount(route_path(prefix), subapp)
 
     @property
     def subapps(self) -> tuple[Application, ...]:
@@ -188,7 +190,9 @@ class Application(MutableMapping[Any, Any]):
             except HTTPException as error:
                 response = error.with_traceback(None)  # one that is raised again and again would collect them
             except InvalidRequest as error:
-                response = HTTPSystemError.for_status(error.status, error.message)
+                response = refusal = HTTPSystemError.for_status(error.status, error.message)
+                if not hasattr(request, "match_info"):  # who hears of responses may look at it
+                    request.match_info = self.router.nowhere(refusal)
             if type(response) is not Response:
                 if not isinstance(response, StreamResponse):
                     raise TypeError(f"{request!r} was answered with {response!r}, which is no response")
@@ -219,7 +223,7 @@ class Application(MutableMapping[Any, Any]):
     async def prepare_response(self, request: Request, response: StreamResponse) -> None:
         """Tell those who want to hear of it, of this application and those above."""
         if self.prepares:
-            match: MatchInfo | None = getattr(request, "match_info", None)  # there is none for a path that is no path
+            match: MatchInfo | None = getattr(request, "match_info", None)  # there is none if the search for it failed
             for app in match.apps if match is not None else (self,):
                 await app.on_response_prepare.send(request, response)
 
@@ -241,8 +245,11 @@ class Application(MutableMapping[Any, Any]):
                 await subapp.startup(server)
                 self._contexts.push_async_callback(partial(subapp.cleanup))
             await self.on_startup.send(self)
-        except BaseException:
-            await self.cleanup()
+        except BaseException as error:
+            try:
+                await self.cleanup()
+            except Exception as fault:  # most likely for what is not there
+                error.add_note(f"To end what was started failed, too: {fault!r}")
             raise
 
     async def shutdown(self, grace: float = 0.0) -> None:
@@ -263,9 +270,10 @@ class Application(MutableMapping[Any, Any]):
         await self._leaving
 
     async def _tell_of_shutdown(self) -> None:
-        await self.on_shutdown.send(self)
-        for subapp in self._subapps:
-            await subapp.leave()
+        async with AsyncExitStack() as telling:
+            for subapp in reversed(self._subapps):
+                telling.push_async_callback(subapp.leave)
+            await self.on_shutdown.send_to_all(self)
 
     async def cleanup(self) -> None:
         """End what was started, the last first: `on_cleanup`, applications below, `cleanup_ctx`.  All of it, whatever raises."""
@@ -274,7 +282,7 @@ class Application(MutableMapping[Any, Any]):
         self._started = False
         contexts, self._contexts = self._contexts, None
         try:
-            await self.on_cleanup.send(self)
+            await self.on_cleanup.send_to_all(self)
         finally:
             if contexts is not None:
                 await contexts.aclose()

@@ -138,10 +138,11 @@ class HTTPMove(HTTPRedirection):
     """A redirect to `location`, a path or a URL; what is not ASCII in it is quoted.  Raises `UsageError` for an empty one."""
 
     def __init__(self, location: str | URL, **options: Any) -> None:
-        if not location:
+        url = URL(location)
+        if not str(url):  # as of nothing but spaces and controls, too
             raise UsageError("location must say where to", argument="location")
         super().__init__(**options)
-        self.location = URL(location)
+        self.location = url
         self.headers["Location"] = str(self.location)
 
 

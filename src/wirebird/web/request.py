@@ -37,7 +37,7 @@ class Request(Keeping):
     """One request.  As a mapping it keeps what middlewares and handlers want to tell each other: `request["user"] = user`.
 
     method        the method, in upper case as it was sent
-    match_info    what the route found in the path, a mapping
+    match_info    what the route found in the path, a mapping that cannot be changed
     app           the innermost application that handles it
     """
 

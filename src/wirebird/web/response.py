@@ -53,6 +53,7 @@ class StreamResponse(Keeping):
     # What most responses never look at, or set when they are sent.
     coding: Compression | None = None  # how it is to be compressed, if it is
     eof_sent = False
+    switches = False  # whether it may be 101, behind which HTTP ends
     stamp: bytes | None = None  # the lines of Date and Server, None for the server's
     _encoder: Encoder | None = None
     _kept: dict[str, Any] | None = None
@@ -77,7 +78,11 @@ class StreamResponse(Keeping):
 
     def set_status(self, status: int, reason: str | None = None) -> None:
         """Set it before the response is prepared.  Raises `UsageError` for what is no final status, or a reason with controls."""
-        if not isinstance(status, int) or isinstance(status, bool) or not (200 <= status <= 999 or status == 101):
+        if (
+            not isinstance(status, int)
+            or isinstance(status, bool)
+            or not (200 <= status <= 999 or (status == 101 and self.switches))
+        ):
             raise UsageError(f"status must be a number from 200 to 999, not {status!r}", argument="status")
         if self.prepared:
             raise RuntimeError("the head of the response was sent already")

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 from urllib.parse import quote, unquote_to_bytes
 
 from yarl import URL
 
 from ..errors import InvalidRequest, UsageError
 from ..models.headers import check_token
-from .exceptions import HTTPMethodNotAllowed, HTTPNotFound
+from .exceptions import HTTPException, HTTPMethodNotAllowed, HTTPNotFound
 
 if TYPE_CHECKING:
     from .app import Application
@@ -51,7 +51,10 @@ def route_path(raw: str) -> str:
 
 
 class MatchInfo(dict[str, str]):
-    """What a route found in a path; with the `route`, and the `apps` it belongs to, the outermost first."""
+    """What a route found in a path; with the `route`, and the `apps` it belongs to, the outermost first.
+
+    It may serve several requests, so it cannot be changed: what belongs to one of them is kept in the request.
+    """
 
     __slots__ = ("apps", "error", "handler", "route")
 
@@ -63,6 +66,12 @@ class MatchInfo(dict[str, str]):
         self.apps = apps
         self.handler = handler
         self.error = error
+
+    def _refuse(self, *arguments: Any, **named: Any) -> NoReturn:
+        raise TypeError("match_info cannot be changed: put into the request what belongs to it, request[name] = value")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = setdefault = pop = popitem = clear = _refuse
 
 
 class Route:
@@ -186,11 +195,15 @@ class Resource:
         return {*self.routes, *(("HEAD",) if "GET" in self.routes else ())}
 
     def url_for(self, **parts: Any) -> URL:
-        """The path with `parts` in their places, quoted.  Raises `UsageError` for one too many or too few, or that is none."""
+        """The path with `parts` in their places, quoted.  Raises `UsageError` for one too many or too few, or that is none: among
+        them one with `.` or `..` as a segment, by which clients go elsewhere (RFC 3986 5.2.4)."""
         if set(parts) != set(self.names):
             raise UsageError(f"{self.canonical} takes {self.names}, not {sorted(parts)}", argument="parts")
-        path = self.path_for(parts)
-        if self.match(route_path(path)) is None:
+        try:
+            path = self.path_for(parts)
+        except UnicodeEncodeError:
+            raise UsageError(f"{parts!r} hold half of a surrogate pair, which is no Unicode", argument="parts") from None
+        if self.match(route_path(path)) is None or not {".", ".."}.isdisjoint(path.split("/")):
             raise UsageError(f"{path!r} is no path of {self.canonical}", argument="parts")
         return URL(path, encoded=True)
 
@@ -224,7 +237,8 @@ class Router:
         self._mounted: list[tuple[str, Any]] = []  # prefixes, and what serves all below them: applications, folders
         self._named: dict[str, Resource] = {}
         self._known: dict[tuple[bytes, bytes], MatchInfo] = {}
-        self._composed: dict[int, Handler] = {}
+        # By handler, which is kept so that nothing else comes to have its id, and how many applications are around it.
+        self._composed: dict[tuple[int, int], tuple[Handler, Handler]] = {}
         self.frozen = False
 
     def __repr__(self) -> str:
@@ -294,18 +308,27 @@ class Router:
         return self.add_resource(path, name=name).add_route(method, handler)
 
     def mount(self, prefix: str, served: Any) -> None:
-        """Give all requests below `prefix` to `served`, which finds the rest: an application, or a folder."""
+        """Give all requests below `prefix`, decoded, to `served`, which finds the rest: an application, or a folder.
+
+        Of two prefixes that both fit, the longer one is asked first, whatever the order.
+        """
         self.check_open()
         self._mounted.append((prefix.rstrip("/"), served))
+        self._mounted.sort(key=lambda mounted: -mounted[0].count("/"))
 
     def add_prefix(self, prefix: str) -> None:
         """Put `prefix` in front of every path, for an application that is mounted there."""
         plain = list(self._plain.values())
-        for resource in [*plain, *self._patterns]:
+        # Those that are a second name of another are found by their names alone; folders are prefixed as what is mounted.
+        resources = dict.fromkeys([*plain, *self._patterns, *self._named.values()])
+        for _, served in self._mounted:
+            resources.pop(served, None)
+        for resource in resources:
             resource.add_prefix(prefix)
         self._by_start = None
         self._plain = {resource.path: resource for resource in plain if resource.pattern is None}
-        self._mounted = [(prefix + below, served) for below, served in self._mounted]
+        decoded = route_path(prefix)
+        self._mounted = [(decoded + below, served) for below, served in self._mounted]
         for _, served in self._mounted:
             if hasattr(served, "add_prefix"):
                 served.add_prefix(prefix)
@@ -355,6 +378,10 @@ class Router:
         error = HTTPMethodNotAllowed(method, allowed) if allowed else HTTPNotFound()
         return MatchInfo(_NOTHING, None, apps, self._compose(_raiser(error), apps, keep=False), error)
 
+    def nowhere(self, error: HTTPException) -> MatchInfo:
+        """What stands for a path that is none: nothing was found, and it is answered with `error`."""
+        return MatchInfo(_NOTHING, None, (self._app,), _raiser(error), error)
+
     def _candidates(self, path: str) -> Sequence[tuple[int, Resource]]:
         """The resources with patterns that may match `path`, in their order: those that begin with the same whole segments."""
         by_start = self._by_start
@@ -375,20 +402,24 @@ class Router:
         return found or ()
 
     def _compose(self, handler: Handler, apps: tuple[Application, ...], *, keep: bool = True) -> Handler:
-        """`handler` behind the middlewares of `apps`; composed once for each, for a router is of one application."""
+        """`handler` behind the middlewares of `apps`; composed once for each.
+
+        A router is of one application, but the search may begin at any of those above it (`Application.has_route`).
+        """
         if not keep or not self.frozen:
             return apps[0].compose(handler, apps)
-        composed = self._composed.get(id(handler))
-        if composed is None:
-            composed = self._composed[id(handler)] = apps[0].compose(handler, apps)
-        return composed
+        key = id(handler), len(apps)
+        known = self._composed.get(key)
+        if known is None:
+            known = self._composed[key] = handler, apps[0].compose(handler, apps)
+        return known[1]
 
     def compose_below(self, handler: Handler, apps: tuple[Application, ...]) -> Handler:
         """The same for what a mounted folder serves."""
         return self._compose(handler, apps)
 
 
-def _raiser(error: HTTPNotFound | HTTPMethodNotAllowed) -> Handler:
+def _raiser(error: HTTPException) -> Handler:
     async def refuse(request: Request) -> StreamResponse:
         raise error
 

@@ -72,6 +72,8 @@ async def get_session(request: Request) -> Session:
     session = request.get(_SESSION)
     if session is None:
         loaded = await _storage_of(request).load(request)
+        if request.exchange.begun:  # nobody will save it any more
+            loaded.seal()
         session = request.setdefault(_SESSION, loaded)  # another task of this request may have been faster
     return session  # type: ignore[no-any-return]
 
@@ -83,6 +85,8 @@ async def new_session(request: Request) -> Session:
     if before is not None:
         before.invalidate()
     session = _storage_of(request).create()
+    if request.exchange.begun:
+        session.seal()
     session.changed()
     request[_SESSION] = session
     return session

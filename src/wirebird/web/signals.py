@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
 from ..errors import UsageError
@@ -44,3 +45,9 @@ class Signal(list[Receiver]):
         """Call the receivers, each with the same arguments.  The first that raises is the last."""
         for receiver in list(self):
             await receiver(*arguments)
+
+    async def send_to_all(self, *arguments: Any) -> None:
+        """The same, whichever of them raises: the last error is raised at the end, with those before it as its context."""
+        async with AsyncExitStack() as ending:  # which goes backwards
+            for receiver in reversed(self):
+                ending.push_async_callback(receiver, *arguments)

@@ -72,6 +72,8 @@ class WebSocketResponse(StreamResponse):
     handler lets it pass.  One task receives, any number may send.  Raises `UsageError` for a bad argument, naming it.
     """
 
+    switches = True
+
     def __init__(
         self,
         *,

@@ -56,6 +56,8 @@ class StreamResponse(_StreamResponse):
     _writer: StreamWriter | None = None
     _seen_str_keys: ClassVar[set[Any]] = set()
 
+    switches = True  # there no status is refused
+
     def __init__(self, *, status: int = 200, reason: str | None = None, headers: HeadersLike | None = None) -> None:
         self._headers: HttpHeaders = HttpHeaders(headers)
         self._cookies = None
