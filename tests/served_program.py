@@ -33,7 +33,7 @@ class App:
         if os.environ.get("WIREBIRD_TEST_FAIL"):
             raise OSError("it does not start")
         if os.environ.get("WIREBIRD_TEST_HANG"):
-            os.write(1, b"[0]\n")  # at once: there may be several of them
+            os.write(1, b"[0]\n")  # in one piece: each worker says so
             await asyncio.Event().wait()
 
     async def shutdown(self, grace: float) -> None:

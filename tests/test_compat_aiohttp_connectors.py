@@ -420,6 +420,32 @@ def test_the_proxy_of_the_environment(lib: Any, monkeypatch: pytest.MonkeyPatch)
     run(main)
 
 
+@both
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_credentials_for_the_proxy_of_the_environment(lib: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password pass\n")
+
+    async def main() -> None:
+        async with Origin() as origin:
+
+            async def answer(asked: Asked, wire: Wire) -> None:
+                await wire.respond(200, [], asked.headers.get("Proxy-Authorization", "none").encode())
+
+            for scheme in ("http", "https"):
+                monkeypatch.delenv(f"{scheme}_proxy", raising=False)
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.setenv("http_proxy", origin.url(""))
+            monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+            origin.on("http://example.org/x", answer)
+            async with lib.ClientSession(trust_env=True) as session:
+                async with session.get("http://example.org/x") as response:
+                    assert await response.text() == "Basic dXNlcjpwYXNz"
+                with pytest.raises(ValueError, match="proxy_auth must be"):
+                    await session.get("http://example.org/x", proxy=origin.url(""), proxy_auth=("a", "b"))
+
+    run(main)
+
+
 def test_proxy_credentials_go_to_the_proxy() -> None:
     authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

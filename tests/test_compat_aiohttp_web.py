@@ -10,6 +10,7 @@ import gzip
 import importlib
 import subprocess
 import sys
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,32 @@ def test_a_close_that_nobody_answers(seed: Served):
     deaf: list[Any] = []
     done = asyncio.Event()
     run(main)
+
+
+def test_a_cleanup_context_is_left_where_it_was_entered(seed: Served):
+    """In the same task, and the same context, or what it holds open could not be closed."""
+    held: ContextVar[str] = ContextVar("held", default="nothing")
+    seen: list[Any] = []
+
+    async def hold(app: Any) -> Any:
+        task, token = asyncio.current_task(), held.set("held")
+        async with asyncio.timeout(None):
+            yield
+        held.reset(token)
+        seen.append(asyncio.current_task() is task)
+
+    async def handler(request: Any) -> Any:
+        return seed.web.Response(text=held.get())
+
+    app = seed.web.Application()
+    app.cleanup_ctx.append(hold)
+    app.router.add_get("/", handler)
+
+    async def use(client: HTTPClient) -> None:
+        assert await (await client.get("/")).text() == "held"
+
+    seed.ask(app, use)
+    assert seen == [True]
 
 
 def test_files_that_are_there_compressed_only(seed: Served, tmp_path: Path):

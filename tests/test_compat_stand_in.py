@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pkgutil
 import subprocess
 import sys
@@ -76,6 +77,24 @@ def test_the_paths_are_aiohttps():
     theirs = {found.name for found in pkgutil.iter_modules(aiohttp.__path__) if found.name[0] != "_"}
     ours = {path.stem for path in PACKAGE.glob("[!_]*.py")}
     assert {name for name in ours if name in _PATHS or name == _LATER or name.startswith("web")} == ours & theirs
+
+
+def test_modules_have_the_names_that_are_imported_from_them():
+    pytest.importorskip("aiohttp")
+    for module in (
+        "client",
+        "client_exceptions",
+        "connector",
+        "cookiejar",
+        "formdata",
+        "helpers",
+        "multipart",
+        "payload",
+        "tracing",
+    ):
+        theirs, ours = importlib.import_module(f"aiohttp.{module}"), importlib.import_module(f"wirebird.compat.aiohttp.{module}")
+        assert [name for name in theirs.__all__ if not hasattr(ours, name)] == [], module
+    assert not hasattr(importlib.import_module("wirebird.compat.aiohttp.client"), "nothing")
 
 
 def test_a_program_is_run(tmp_path: Path):

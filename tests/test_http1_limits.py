@@ -268,7 +268,7 @@ def _linear(work: Callable[[int], object], n: int) -> None:
         best = []
         for size in (n, 4 * n):
             times = []
-            for _ in range(3):
+            for _ in range(some(3, 2)):
                 start = process_time()
                 work(size)
                 times.append(process_time() - start)

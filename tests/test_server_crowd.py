@@ -96,6 +96,7 @@ def lacking() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 @pytest.mark.parametrize(("kind", "share"), [("asyncio", 1), ("uvloop", 10)])
 def test_a_crowd_is_sent_home(kind: str, share: int, lacking: int) -> None:

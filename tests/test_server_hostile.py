@@ -258,7 +258,7 @@ def test_a_path_that_another_server_listens_at_by_now(kind: str, tmp_path: Path)
             await release.wait()
             exchange.respond(200, TEXT, b"slow")
 
-        first, second = Server(App({"/": slow})), Server(App())
+        first, second = Server(App({"/": slow}), Settings(linger_time=0.01)), Server(App(), Settings(linger_time=0.01))
         await first.listen(path=path)
         with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as late:
             for sock in (busy, late):
@@ -387,7 +387,7 @@ def test_nobody_keeps_the_server_from_ending(what: str, caplog: pytest.LogCaptur
     wires: list[Any] = []
 
     async def main() -> None:
-        hub = Hub(app)
+        hub = Hub(app, Settings(linger_time=0.01))
         await hub.start()
         wires.extend(hub.connect() for _ in range(2))
         wires[0].feed(GET)
@@ -678,3 +678,37 @@ def test_how_much_is_read_at_once() -> None:
     for request in (b"", POST, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"):
         serve(App({"/": handler}), request, turns=2, then=look)
     assert sizes == [65536, 65536, 262144]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="whether it is inherited depends on the system")
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_a_client_that_vanishes_without_a_word_is_noticed(kind: str) -> None:
+    """By TCP, however long its handler waits."""
+
+    async def main() -> None:
+        server = Server(App())
+        (address,) = await server.listen()
+        _, writer = await asyncio.open_connection(*address)
+        while not server.connections:
+            await asyncio.sleep(0)
+        (connection,) = server.connections
+        sock = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        writer.close()
+        await writer.wait_closed()
+        await server.close(0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if kind == "uvloop" else None) as runner:
+        runner.run(main())
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n64\r\n"])
+def test_a_body_that_is_larger_than_its_handler_takes(framing: bytes) -> None:
+    async def handler(exchange: Any) -> None:
+        exchange.respond(200, TEXT, await exchange.body.collect(10))
+
+    request = b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"x" * 100
+    for cut in (len(request), len(request) - 95, len(request) - 60):
+        hub, wire = serve(App({"/": handler}), request[:cut], request[cut:], apart=True)
+        assert wire.statuses == [413] and not hub.errors

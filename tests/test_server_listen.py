@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -338,6 +340,20 @@ def test_a_tls_client_that_says_no_goodbye_is_not_waited_for(kind: str, monkeypa
         await server.close(1)
 
     run(main, kind=kind)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract names")
+def test_an_abstract_name_is_no_file() -> None:
+    async def main() -> None:
+        server = Server(App())
+        name = f"\0wirebird {os.getpid()}"
+        await server.listen(path=name)
+        client = await Client.to(name)
+        require((await client.ask()).status == 200)
+        await client.close()
+        await server.close(1)
+
+    run(main)
 
 
 def test_a_unix_socket_and_one_of_somebody_elses(tmp_path: Path) -> None:

@@ -239,11 +239,10 @@ def test_a_unix_socket(workers: int, loop: str, start: Any, tmp_path: Path) -> N
     assert not path.exists() and not program.err, program.err
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_path_of_the_next_is_left_alone(workers: int, start: Any, tmp_path: Path) -> None:
+def test_the_path_of_the_next_is_left_alone(start: Any, tmp_path: Path) -> None:
     """One listens where another did, which still has a request to answer."""
     path = str(tmp_path / "socket")
-    first = start(workers, "asyncio", path=path)
+    first = start(1, "asyncio", path=path)
     with first.connect() as busy:
         busy.sendall(GET.replace(b" / ", b" /stuck "))
         first.ask()
@@ -272,6 +271,17 @@ def test_a_unix_socket_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(OSError):
             Place(path=path).bind()
         assert path.is_socket()
+
+
+def test_a_start_that_cannot_be_told_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Whoever was to read where it listens has gone."""
+    path = tmp_path / "socket"
+    arguments = [sys.executable, str(PROGRAM), "2", "5", "asyncio", str(path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()  # type: ignore[union-attr]
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1 and "BrokenPipeError" in said
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -30,7 +30,7 @@ from wirebird.net.websocket import WebSocket
 from wirebird.protocol.websocket_deflate import Deflate
 from wirebird.protocol.websocket_messages import MessageType
 
-LARGEST = 16 * 2**20
+LARGEST = effort.some(16, 4) * 2**20
 PARALLEL = 1000
 
 ALL = pytest.mark.parametrize(

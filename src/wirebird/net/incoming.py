@@ -332,7 +332,8 @@ class Incoming:
         return whole
 
     def _too_large(self, max_size: int) -> WirebirdError:
-        error = LimitExceeded(f"a body of more than {max_size} bytes", limit="max_body_size", maximum=max_size)
+        message = f"a body of more than {max_size} bytes"
+        error = LimitExceeded(message, limit="max_body_size", maximum=max_size, status=413)
         if self._connection is not None:
             error.locate(self._connection.peer, "reading the body")
         self.drop(error)

@@ -30,6 +30,7 @@ from ..models.headers import encode_fields
 from ..net.timeouts import Watch
 from .connection import ServerConnection
 from .exchange import Exchange
+from .in_own_task import lead
 from .settings import Settings
 
 __all__ = ["Served", "Server"]
@@ -49,6 +50,9 @@ _TOLD: Final = 1024
 
 # How many asyncio accepts in one turn.  It would try `backlog` times, and where no file can be opened any more, log each try.
 _ACCEPTED: Final = 16
+
+# A minute of silence, and 75 seconds without an answer to probes: then the system takes a client for gone.
+_PROBES: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 5))
 
 # How many that wait in the kernel are accepted when the server is closed.
 _LAST: Final = 4096
@@ -235,14 +239,18 @@ class Server:
             listener = await loop.create_server(self._accept, sock=sock, backlog=tries, **tls)
         elif path is not None:
             listener = await loop.create_unix_server(self._accept, fspath(path), backlog=tries, **tls)
-            self._paths.append(fspath(path))
+            if not fspath(path).startswith("\0"):  # the abstract names of Linux are no files
+                self._paths.append(fspath(path))
         else:
             listener = await loop.create_server(self._accept, host, port, backlog=tries, reuse_port=reuse_port or None, **tls)
         self._listeners.append(listener)
         self._tls[listener] = tls
-        for one in listener.sockets if tries < backlog else ():
+        for one in listener.sockets if sys.platform != "win32" else ():
             with _socket.socket(fileno=dup(one.fileno())) as twin:
-                twin.listen(backlog)
+                if tries < backlog:
+                    twin.listen(backlog)
+                if twin.family in (_socket.AF_INET, _socket.AF_INET6):
+                    _have_probed(twin)
         return [one.getsockname() for one in listener.sockets]
 
     def connection(self) -> ServerConnection:
@@ -378,20 +386,8 @@ class Server:
         self._started = False
         if hurry.done():
             grace = 0.0
-        ending = asyncio.ensure_future(self.app.shutdown(grace))
-        try:
-            limit = grace + _APPLICATION
-            await asyncio.wait([ending, hurry], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done() and hurry.done():
-                await asyncio.wait([ending], timeout=_GOODBYE)
-            elif not ending.done():
-                _log.error("the application does not end, and is not waited for any longer")
-        finally:
-            if not ending.done():
-                ending.cancel()
-                await asyncio.wait([ending], timeout=_GOODBYE)
-        if ending.done() and not ending.cancelled():
-            ending.result()
+        if not await lead(self.app.shutdown(grace), hurry, grace + _APPLICATION, _GOODBYE):
+            _log.error("the application does not end, and is not waited for any longer")
 
     async def _part(self, listeners: list[asyncio.Server]) -> None:
         """See the sockets closed."""
@@ -419,6 +415,17 @@ class Server:
         paths, self._paths = self._paths, []
         for path in paths:
             Path(path).unlink(missing_ok=True)
+
+
+def _have_probed(sock: _socket.socket) -> None:
+    """Have TCP find out about clients that are gone without a word, or a handler that waits would wait for ever (RFC 9293 3.8.4).
+
+    What is set for a listening socket holds for those that it accepts, on Linux and the BSDs.
+    """
+    sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBES:
+        if (option := getattr(_socket, name, None)) is not None:
+            sock.setsockopt(_socket.IPPROTO_TCP, option, value)
 
 
 def _heed(task: asyncio.Future[Any]) -> None:

@@ -102,6 +102,7 @@ class Workers:
                 while self._workers or (self._due and not self._asked):
                     self._turn(reader)
             finally:
+                self._close()  # if it was not asked to end, but has failed
                 for worker in self._workers.values():
                     os.kill(worker.pid, signal.SIGKILL)
                     os.waitpid(worker.pid, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as _json
 import logging
+import sys
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import lru_cache
@@ -464,10 +465,7 @@ def request(
     loop: asyncio.AbstractEventLoop | None = None,
     **kwargs: Any,
 ) -> _OneRequest:
-    """One request with a session of its own: `async with request("GET", url) as response`.
-
-    The keywords are those of `ClientSession.request`.
-    """
+    """One request with a session of its own, with its keywords: `async with request("GET", url) as response`."""
     session = ClientSession(
         cookies=kwargs.pop("cookies", None),
         version=version,
@@ -493,3 +491,10 @@ def _read_base(base_url: str | URL | None) -> URL | None:
     if not base.path.endswith("/"):
         raise ValueError("base_url must have a trailing '/'")
     return base
+
+
+def __getattr__(name: str) -> Any:  # aiohttp's module has the errors and the connectors, too
+    package = sys.modules[__package__]
+    if name not in package.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(package, name)

@@ -8,9 +8,11 @@ from http import HTTPStatus
 from typing import Final, NamedTuple
 
 from ..._version import VERSION
+from .http_exceptions import HttpProcessingError
 from .http_websocket import (
     WS_CLOSED_MESSAGE,
     WS_CLOSING_MESSAGE,
+    WS_KEY,
     WebSocketError,
     WSCloseCode,
     WSMessage,
@@ -23,6 +25,8 @@ __all__ = [
     "SERVER_SOFTWARE",
     "WS_CLOSED_MESSAGE",
     "WS_CLOSING_MESSAGE",
+    "WS_KEY",
+    "HttpProcessingError",
     "HttpVersion",
     "HttpVersion10",
     "HttpVersion11",

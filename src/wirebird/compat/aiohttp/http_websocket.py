@@ -10,12 +10,21 @@ from typing import Any, Final, NamedTuple
 __all__ = [
     "WS_CLOSED_MESSAGE",
     "WS_CLOSING_MESSAGE",
+    "WS_KEY",
     "WSCloseCode",
+    "WSHandshakeError",
     "WSMessage",
     "WSMessageTextBytes",
     "WSMsgType",
     "WebSocketError",
 ]
+
+
+WS_KEY: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class WSHandshakeError(Exception):
+    """What wirebird does not raise: a handshake that fails is a `WSServerHandshakeError`, or refused."""
 
 
 class WSCloseCode(IntEnum):

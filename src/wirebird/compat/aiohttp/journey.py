@@ -64,6 +64,8 @@ class Journey:
         self._server_hostname = call.server_hostname
         self._proxy = _read_proxy(call.proxy if call.proxy is not None else session._default_proxy)
         self._proxy_auth = call.proxy_auth if call.proxy_auth is not None else session._default_proxy_auth
+        if self._proxy_auth is not None and not isinstance(self._proxy_auth, BasicAuth):
+            raise ValueError("proxy_auth must be None or BasicAuth() tuple")
         self._proxy_headers = session._prepare_headers(call.proxy_headers) if self._proxy is not None else None
         self._request: ClientRequest | None = None
         target = session._build_url(url)
@@ -175,6 +177,9 @@ class Journey:
                 proxy, proxy_auth = get_env_proxy_for_url(url)
             except LookupError:
                 proxy = None
+            else:
+                if proxy_auth is None and (found := session._netrc_credentials(proxy.host)) is not None:
+                    proxy_auth = BasicAuth.decode(found)
         made: ClientRequest = session._request_class(
             following.method,
             url,
