@@ -45,9 +45,11 @@ $(VENV)/node.stamp: tests/node/package.json $(VENV)/pip.stamp
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m demo
 
-# Development mode and errors for warnings go through the environment, so that the processes of the tests have them too.
+# Development mode and errors for warnings go through the environment, so that the processes of the tests have them too.  What is
+# compiled is kept, whatever the environment says: else each process compiles wirebird anew, and each run rewrites all assertions.
 test: $(VENV)/test.stamp $(VENV)/node.stamp
-	PYTHONDEVMODE=1 PYTHONWARNINGS=error $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q src
+	PYTHONDONTWRITEBYTECODE= PYTHONDEVMODE=1 PYTHONWARNINGS=error $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 check: $(VENV)/check.stamp $(VENV)/test.stamp
 	$(BIN)/ruff check .
