@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from test_layers import SOURCES
+from test_layers import sources
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = [folder / "shared" / "seeds" for folder in ROOT.parents[:2]]
@@ -174,7 +174,7 @@ def test_no_example_of_aiohttp_is_left_out():
 
 def test_the_facades_are_typed():
     """S0-6: every parameter and every result of what is public has its type."""
-    for source in SOURCES:
+    for source in sources():
         if source.part != "compat":
             continue
         public = set(getattr(import_module(source.name), "__all__", ()))

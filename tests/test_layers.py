@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,13 @@ from layers import (
 )
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "wirebird"
-SOURCES = read_sources(ROOT)
+
+
+@cache
+def sources() -> list[Source]:
+    """Not read at import: collecting the suite takes long enough."""
+    return read_sources(ROOT)
+
 
 _WEB = ("app", "byte_stream", "content", "error_page", "exceptions", "forms", "multipart", "request", "response", "routing")
 
@@ -51,32 +58,32 @@ def tree_of(folder: Path, **files: str) -> list[Source]:
 
 
 def test_every_module_imports_downward_only() -> None:
-    assert len(SOURCES) > 30
-    assert check_ranks(SOURCES) == []
+    assert len(sources()) > 30
+    assert check_ranks(sources()) == []
 
 
 def test_no_module_imports_in_a_circle_when_it_runs() -> None:
-    assert find_cycles(SOURCES, typing=False) == set()
+    assert find_cycles(sources(), typing=False) == set()
 
 
 def test_circles_of_annotations_do_not_become_more() -> None:
-    assert find_cycles(SOURCES, typing=True) <= TYPED_CIRCLES
+    assert find_cycles(sources(), typing=True) <= TYPED_CIRCLES
 
 
 def test_protocols_and_what_is_below_do_no_io() -> None:
-    assert check_sans_io(SOURCES) == []
+    assert check_sans_io(sources()) == []
 
 
 def test_files_have_a_decent_form() -> None:
-    assert check_form(SOURCES) == []
+    assert check_form(sources()) == []
 
 
 def test_wire_data_is_read_with_explicit_ascii_sets() -> None:
-    assert check_wire_parsing(SOURCES, HARMLESS_CALLS) == []
+    assert check_wire_parsing(sources(), HARMLESS_CALLS) == []
 
 
 def test_every_harmless_call_still_exists() -> None:
-    found = check_wire_parsing(SOURCES)
+    found = check_wire_parsing(sources())
     for module, call in HARMLESS_CALLS:
         assert any(fault.startswith(f"{module}:") and fault.endswith(call) for fault in found)
 
