@@ -35,6 +35,8 @@ from bench.turns import workloads_named
 from bench.workloads import BINARY, MESSAGE_BLOCK, WORKLOADS, message
 from bench.wrk import Load, find_wrk, read_report
 
+from effort import only_with_all
+
 AROUND = Circumstances("a machine", "a server", (0, 1), "2026-11-20", "make bench", 0.5, 0.0)
 
 
@@ -247,7 +249,7 @@ def test_where_results_go_is_not_written_down():
     assert shown(arguments) == ["--only", "get", "--rounds", "1", "--quick"]
 
 
-@pytest.mark.parametrize("only", ["ws_echo_64", "ws_echo_64k"])
+@pytest.mark.parametrize("only", ["ws_echo_64", pytest.param("ws_echo_64k", marks=only_with_all)])
 def test_echoes_of_websockets_against_the_embedded_server(only):
     names = ("wirebird", "aiosonic", "aiohttp", "pure", "websockets", "picows")
     done = bench("--only", only, "--contenders", ",".join(names), "--seconds", "0.03", "--rounds", "1")
@@ -262,7 +264,7 @@ def test_echoes_of_websockets_against_the_embedded_server(only):
     assert "≤ 0.6 × websockets's" in done.stdout
 
 
-@pytest.mark.parametrize("only", ["ws_receive", "ws_send"])
+@pytest.mark.parametrize("only", ["ws_receive", pytest.param("ws_send", marks=only_with_all)])
 def test_messages_in_one_direction_against_the_embedded_server(only):
     done = bench("--only", only, "--contenders", "wirebird,aiohttp", "--seconds", "0.01", "--rounds", "1")
     assert done.returncode == 0, done.stderr

@@ -18,8 +18,7 @@ import pytest
 
 import wirebird
 import wirebird.testing
-from layers import read_sources
-from test_layers import ROOT
+from test_layers import sources
 
 NAMES = """
     AsyncResolver Auth Backoff BasicAuth BearerAuth BodyConsumed CertificateMismatch ClientClosed ConnectError ConnectTimeout
@@ -244,7 +243,7 @@ def test_a_response_has_these_attributes() -> None:
 def test_every_module_says_what_is_public() -> None:
     without = [
         source.name
-        for source in read_sources(ROOT)
+        for source in sources()
         if source.path.name != "__init__.py"
         and not any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__" for node in source.tree.body)
     ]
@@ -252,7 +251,7 @@ def test_every_module_says_what_is_public() -> None:
 
 
 def test_everything_in_all_exists() -> None:
-    for source in read_sources(ROOT):
+    for source in sources():
         module = import_module(source.name)
         for name in getattr(module, "__all__", ()):
             assert hasattr(module, name), f"{source.name}.{name}"
@@ -261,7 +260,7 @@ def test_everything_in_all_exists() -> None:
 def test_everything_public_has_a_docstring() -> None:
     """Read from the source, where `python -OO` leaves them."""
     without = []
-    for source in read_sources(ROOT):
+    for source in sources():
         if ast.get_docstring(source.tree) is None:
             without.append(source.name)
         names = set(getattr(import_module(source.name), "__all__", ()))

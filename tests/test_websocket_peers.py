@@ -31,7 +31,7 @@ from wirebird.protocol.websocket_deflate import Deflate
 from wirebird.protocol.websocket_messages import MessageType
 
 LARGEST = effort.some(16, 4) * 2**20
-PARALLEL = 1000
+PARALLEL = effort.some(1000, 300)
 
 ALL = pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.skipif(missing(kind) != "", reason=missing(kind))) for kind in KINDS]
