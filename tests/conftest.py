@@ -52,6 +52,7 @@ if not os.environ.get("PYTHONASYNCIODEBUG"):
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         os.environ.pop("PYTHONDEVMODE", None)
+        os.environ.pop("PYTHONASYNCIODEBUG", None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -189,6 +189,21 @@ def test_a_worker_that_dies_is_replaced(start: Any) -> None:
     assert "has died (exit code 3), and is replaced" in program.err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_worker_that_is_told_to_end_by_others_is_replaced(start: Any) -> None:
+    program = start(2, "asyncio")
+    children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children")
+    first, second = children.read_text("ascii").split()
+    os.kill(int(first), signal.SIGTERM)
+    while first in (now := children.read_text("ascii").split()) or len(now) < 2:
+        time.sleep(0.01)
+    assert second in now
+    assert program.ask().decode() in now
+    program.signal()
+    assert program.end() == 0
+    assert program.err.count("has ended without being asked by this process, and is replaced") == 1
+
+
 def test_a_worker_that_cannot_be_replaced_at_once(start: Any) -> None:
     """There are too many processes: those that there are serve on, and it is tried again."""
     program = start(2, "asyncio", WIREBIRD_TEST_NO_FORK="1")

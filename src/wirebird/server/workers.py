@@ -37,6 +37,9 @@ _LONGEST_PAUSE: Final = 30.0
 # A worker that lived so long was well, seconds.
 _WELL: Final = 10.0
 
+# How long a worker that has ended in good order is not replaced, seconds.
+_MOMENT: Final = 0.1
+
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log = logging.getLogger("wirebird.server")
@@ -75,6 +78,7 @@ class Workers:
         self._close = close  # the sockets, to newcomers, and here, where nobody accepts from them
         self._workers: dict[int, Worker] = {}  # by number
         self._due: dict[int, float] = {}  # when a worker that died is replaced
+        self._ended: set[int] = set()  # those of them that ended in good order
         self._pauses: dict[int, float] = {}
         self._begun = False  # all were ready once
         self._asked = 0  # how often it was asked to end
@@ -129,6 +133,9 @@ class Workers:
                 _log.warning("%r does not end, and is killed", worker)
                 os.kill(worker.pid, signal.SIGKILL)
         for number in [number for number, due in self._due.items() if due <= now and not self._asked]:
+            if number in self._ended:
+                self._ended.remove(number)
+                _log.error("worker %d has ended without being asked by this process, and is replaced", number)
             try:
                 self._start(number)
             except OSError as error:  # there are too many processes, or open files, for now
@@ -180,8 +187,12 @@ class Workers:
                 self._pauses[worker.number] = pause = 0.0
             else:
                 pause = self._pause(worker.number)
+            if code == 0:  # as one ends that was told to: the signal that told it may reach this process a moment later
+                pause = max(pause, _MOMENT)
+                self._ended.add(worker.number)
+            else:
+                _log.error("%r has died (exit code %d), and is replaced", worker, code)
             self._due[worker.number] = monotonic() + pause
-            _log.error("%r has died (exit code %d), and is replaced", worker, code)
 
     def _pause(self, number: int) -> float:
         """How long the replacement is waited for: longer each time."""
