@@ -8,23 +8,13 @@ is led from here, step by step, and what it waits for is waited for in its place
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
+from ..net.step import Step
+
 __all__ = ["lead"]
-
-
-class _Step:
-    """What a coroutine waits for, waited for in its place."""
-
-    __slots__ = ("future",)
-
-    def __init__(self, future: Any) -> None:
-        self.future = future
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        yield self.future
 
 
 async def lead(coroutine: Coroutine[Any, Any, Any], hurry: asyncio.Future[None], limit: float, patience: float) -> bool:
@@ -71,7 +61,7 @@ async def lead(coroutine: Coroutine[Any, Any, Any], hurry: asyncio.Future[None],
             if task.cancelling() > before + pushes:  # and not by a limit of its own, which would have taken that back by now
                 press()
             try:
-                await _Step(step)
+                await Step(step)
             except BaseException as error:
                 if pushes > 1:
                     _give_up(coroutine)

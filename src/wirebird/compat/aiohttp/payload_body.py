@@ -14,6 +14,7 @@ from typing import Any
 
 from ...errors import BodyConsumed, UsageError
 from ...models.headers import HttpHeaders
+from ...net.step import Step
 from .multipart_writer import MultipartWriter
 from .payload import Payload, is_plain
 
@@ -85,18 +86,6 @@ class _Piece:
         yield self
 
 
-class _Step:
-    """What a coroutine waits for, waited for in its place."""
-
-    __slots__ = ("future",)
-
-    def __init__(self, future: Any) -> None:
-        self.future = future
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        yield self.future
-
-
 class _Outlet:
     """The writer that a payload is given.  It is for the coroutine that is driven, and not for tasks which that makes."""
 
@@ -151,7 +140,7 @@ async def written(write: Callable[[Any], Awaitable[object]]) -> AsyncGenerator[b
         error = None
         if type(step) is not _Piece:
             try:
-                await _Step(step)
+                await Step(step)
             except BaseException as reason:
                 error = reason
         elif left:
